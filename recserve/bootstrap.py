@@ -1,0 +1,118 @@
+"""The one place that picks concrete classes, and the start of a process.
+
+Importing this module is cheap. The models, and ONNX Runtime with them, load on a thread of their own
+while the worker still indexes the functions: the worker's start-up limit of 10 s covers imports, and a
+model that fails to load must show up as a readiness answer, not as an app without functions.
+"""
+
+import asyncio
+import logging
+import os
+import threading
+from collections.abc import Mapping
+from concurrent.futures import Future
+from typing import TYPE_CHECKING
+
+from recserve.errors import ModelNotReady, RecserveError
+from recserve.settings import Settings, read_settings
+from recserve.telemetry.cold_start import ColdStart
+from recserve.telemetry.export import Telemetry
+from recserve.telemetry.timeline import Timeline
+
+if TYPE_CHECKING:
+    from recserve.service import RecommendationService
+
+STARTUP_WAIT_S = 30.0
+"Longest a request waits for a process that is still starting."
+
+log = logging.getLogger(__name__)
+
+
+def build_service(settings: Settings, cold_start: ColdStart) -> "RecommendationService":
+    """Put a service together; its models are loaded and have each run once.
+
+    Raises:
+        InvalidModels: the models directory is missing, damaged or contradictory.
+    """
+    from concurrent.futures import ThreadPoolExecutor
+
+    from recserve.admission.brownout import Brownout
+    from recserve.admission.limit import FixedLimit
+    from recserve.admission.limiter import Limiter
+    from recserve.inference.batcher import MicroBatcher
+    from recserve.inference.registry import load_models
+    from recserve.service import RecommendationService
+    from recserve.state.sqlite import SqliteStore
+
+    mark = cold_start.timeline.mark
+    mark("imports")
+    models = load_models(settings.models_dir, n_threads=1, mark=mark)
+    users = SqliteStore(settings.state_path)
+    mark("state")
+    inference = ThreadPoolExecutor(settings.recserve_inference_threads, thread_name_prefix="inference")
+    batchers = {
+        name: MicroBatcher(session.score, inference, max_size=settings.recserve_max_batch)
+        for name, session in models.sessions.items()
+    }
+    return RecommendationService(
+        models=models,
+        batchers=batchers,
+        users=users,
+        limiter=Limiter(FixedLimit(settings.recserve_max_in_flight)),
+        brownout=Brownout(tuple(batchers), starts_at=settings.recserve_brownout_at),
+        cold_start=cold_start,
+    )
+
+
+class Startup:
+    """A process that is starting, then ready or failed for good.
+
+    Args:
+        environ: where the settings are read from.
+    """
+
+    def __init__(self, environ: Mapping[str, str] = os.environ) -> None:
+        self._environ = environ
+        self._cold_start = ColdStart()
+        self._cold_start.timeline.mark("interpreter")
+        self._telemetry: Telemetry | None = None
+        self._service: RecommendationService | None = None
+        self._failure: BaseException | None = None
+        self._ended: Future[None] = Future()
+        threading.Thread(target=self._run, name="startup", daemon=True).start()
+
+    def _run(self) -> None:
+        try:
+            settings = read_settings(self._environ)
+            service = build_service(settings, self._cold_start)
+        except BaseException as err:
+            self._failure = err
+            log.error("not ready: %s", err, exc_info=not isinstance(err, RecserveError))
+        else:
+            self._telemetry = Telemetry(settings)
+            self._service = service
+            self.record(self._cold_start.timeline)
+            self._telemetry.attach()
+        self._ended.set_result(None)
+
+    async def service(self, *, wait_s: float = STARTUP_WAIT_S) -> "RecommendationService":
+        """The service, once it is ready.
+
+        Args:
+            wait_s: how long to wait for a start that has not ended yet.
+
+        Raises:
+            ModelNotReady: it did not get ready in time, or never will; the message says why.
+        """
+        if not self._ended.done():
+            await asyncio.wait([asyncio.wrap_future(self._ended)], timeout=wait_s)
+        if self._service is not None:
+            return self._service
+        if self._failure is not None:
+            raise ModelNotReady(f"the process cannot serve: {self._failure}") from self._failure
+        raise ModelNotReady("the process is still starting; try again shortly")
+
+    def record(self, timeline: Timeline) -> None:
+        """Hand a finished timeline to telemetry."""
+        if self._telemetry is not None:
+            self._telemetry.record(timeline)

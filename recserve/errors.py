@@ -1,0 +1,72 @@
+"""What can go wrong while serving, in the words of the domain.
+
+    RecserveError
+    |-- InvalidRequest          the caller sent what the contract does not allow
+    |   |-- MalformedBody       not JSON
+    |   |-- UnsupportedContentType
+    |   |-- BodyTooLarge
+    |   `-- UnknownItem         an item id that the catalogue does not hold
+    |-- Overloaded              admission control refused; try later
+    |-- ModelNotReady           the process is starting, or its models failed to load
+    |-- InvalidModels           a models directory that is missing, damaged or contradictory
+    `-- InvalidSettings         app settings that cannot be used
+
+HTTP status codes belong to `http_io`.
+"""
+
+
+class RecserveError(Exception):
+    """Any error that Recserve raises on purpose."""
+
+
+class InvalidRequest(RecserveError):
+    """The caller sent something outside the contract.
+
+    Args:
+        detail: what was wrong, with the value, and what to send instead.
+        field: where, as a dotted path such as `history[3]`; empty for the request as a whole.
+        value: what was sent there.
+        allowed: what may be sent there, in words.
+    """
+
+    def __init__(self, detail: str, *, field: str = "", value: object = None, allowed: str = "") -> None:
+        super().__init__(detail)
+        self.field = field
+        self.value = value
+        self.allowed = allowed
+
+
+class MalformedBody(InvalidRequest):
+    pass
+
+
+class UnsupportedContentType(InvalidRequest):
+    pass
+
+
+class BodyTooLarge(InvalidRequest):
+    pass
+
+
+class UnknownItem(InvalidRequest):
+    pass
+
+
+class Overloaded(RecserveError):
+    """The process has as many requests in flight as it may."""
+
+    def __init__(self, detail: str, *, retry_after_s: float) -> None:
+        super().__init__(detail)
+        self.retry_after_s = retry_after_s
+
+
+class ModelNotReady(RecserveError):
+    pass
+
+
+class InvalidModels(RecserveError):
+    pass
+
+
+class InvalidSettings(RecserveError):
+    pass

@@ -1,0 +1,1 @@
+"""From a models directory to a ranked list."""

@@ -1,0 +1,66 @@
+"""The catalogue: which items exist, and what a person calls them."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+import msgspec
+
+from recserve.errors import InvalidModels, UnknownItem
+
+
+class CatalogueFile(msgspec.Struct, frozen=True, kw_only=True):
+    """The catalogue as stored: parallel columns, item number i at index i - 1."""
+
+    ids: list[int | str]
+    titles: list[str]
+    years: list[int | None]
+    genres: list[list[str]]
+    n_interactions: list[int]
+
+
+@dataclass(frozen=True, slots=True)
+class Catalogue:
+    columns: CatalogueFile
+    numbers: dict[str, int] = field(init=False, repr=False)
+    "Item number, from 1, by the text of the item id: callers may send 260 or '260'."
+
+    def __post_init__(self) -> None:
+        n_items = len(self.columns.ids)
+        for name in self.columns.__struct_fields__:
+            if len(getattr(self.columns, name)) != n_items:
+                raise InvalidModels(f"the catalogue has {n_items} ids but another number of {name}")
+        numbers = {str(item_id): i for i, item_id in enumerate(self.columns.ids, start=1)}
+        if len(numbers) != n_items:
+            raise InvalidModels("the catalogue holds an item id twice")
+        object.__setattr__(self, "numbers", numbers)
+
+    @classmethod
+    def decode(cls, content: bytes) -> "Catalogue":
+        try:
+            return cls(msgspec.json.decode(content, type=CatalogueFile))
+        except msgspec.DecodeError as err:
+            raise InvalidModels(f"the catalogue cannot be read: {err}") from err
+
+    def __len__(self) -> int:
+        return len(self.columns.ids)
+
+    def number(self, item_id: int | str) -> int:
+        """The item's number.
+
+        Raises:
+            UnknownItem: the catalogue lacks it.
+        """
+        number = self.numbers.get(str(item_id))
+        if number is None:
+            raise UnknownItem(
+                f"item {item_id!r} is not in the catalogue; find ids with GET /api/items?query=",
+                field="item_id",
+                value=item_id,
+                allowed="an item id of the catalogue",
+            )
+        return number
+
+    def known_numbers(self, item_ids: Iterable[int | str]) -> list[int]:
+        """Numbers of those items that the catalogue knows, in the order given."""
+        found = (self.numbers.get(str(item_id)) for item_id in item_ids)
+        return [number for number in found if number is not None]

@@ -1,0 +1,147 @@
+"""The manifest: what a models directory holds, how good it is, and the proof that it is intact.
+
+Training writes it, serving reads it; it is all that the two share.
+"""
+
+import hashlib
+from pathlib import Path
+
+import msgspec
+
+from recserve.errors import InvalidModels
+
+MANIFEST_NAME = "manifest.json"
+
+
+class ModelFile(msgspec.Struct, frozen=True, kw_only=True):
+    name: str
+    "File name in the models directory."
+    sha256: str
+    bytes: int
+
+
+class Metrics(msgspec.Struct, frozen=True, kw_only=True):
+    """Leave-one-out over all items of the catalogue; see `training.evaluation`."""
+
+    hr_10: float
+    "Share of users whose held-out item is among the first ten."
+    ndcg_10: float
+    ndcg_10_low: float
+    "Lower end of the bootstrap 95 % interval over users."
+    ndcg_10_high: float
+    mrr_10: float
+    n_users: int
+
+
+class Variant(msgspec.Struct, frozen=True, kw_only=True):
+    """One rung of the ladder.
+
+    Every variant is an ONNX graph with one input, `history`: int64 (batch, length), item numbers with
+    the newest last, 0 pads on the left; and one output, `scores`: float32 (batch, n_items), where
+    column j scores item number j + 1.
+    """
+
+    name: str
+    description: str
+    file: ModelFile
+    parameters: int
+    metrics: Metrics
+
+
+class Dataset(msgspec.Struct, frozen=True, kw_only=True):
+    name: str
+    source: str
+    licence: str
+    n_users: int
+    n_items: int
+    n_interactions: int
+    sha256: str
+    "Digest of the interactions as they were read, before any filter."
+
+
+class Provenance(msgspec.Struct, frozen=True, kw_only=True):
+    command: str
+    commit: str
+    "Commit of the training code; `-dirty` when the tree was not clean."
+    created: str
+    "ISO 8601, UTC."
+    seed: int
+    packages: dict[str, str]
+    machine: str
+    duration_s: float
+
+
+class Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    format: int
+    version: str
+    dataset: Dataset
+    catalogue: ModelFile
+    ladder: list[Variant]
+    "Variants from best to cheapest; the first is the default, the last needs no history."
+    similar: str
+    "Variant that answers 'similar to this item'."
+    max_history: int
+    "Most recent items that any variant reads."
+    measured: dict[str, Metrics]
+    "Models that were measured for comparison and are not shipped."
+    provenance: Provenance
+
+    def files(self) -> list[ModelFile]:
+        return [self.catalogue, *(variant.file for variant in self.ladder)]
+
+    def variant(self, name: str) -> Variant:
+        known = {variant.name: variant for variant in self.ladder}
+        if name not in known:
+            raise InvalidModels(f"unknown model variant {name!r}; the manifest has {sorted(known)}")
+        return known[name]
+
+
+FORMAT = 1
+
+
+def describe_file(path: Path) -> ModelFile:
+    content = path.read_bytes()
+    return ModelFile(name=path.name, sha256=hashlib.sha256(content).hexdigest(), bytes=len(content))
+
+
+def read_manifest(models_dir: Path) -> Manifest:
+    """Read the manifest alone; the files it names are not touched.
+
+    Raises:
+        InvalidModels: the manifest is missing, malformed or of another format.
+    """
+    path = models_dir / MANIFEST_NAME
+    try:
+        manifest = msgspec.json.decode(path.read_bytes(), type=Manifest)
+    except OSError as err:
+        raise InvalidModels(f"cannot read {path}: {err.strerror}; train with `python -m training`") from err
+    except (msgspec.DecodeError, UnicodeDecodeError) as err:
+        raise InvalidModels(f"{path} is not a manifest: {err}; train again or restore the file") from err
+    if manifest.format != FORMAT:
+        raise InvalidModels(f"{path} has format {manifest.format}; this version reads format {FORMAT}")
+    if not manifest.ladder:
+        raise InvalidModels(f"{path} has an empty ladder; at least one variant is needed")
+    manifest.variant(manifest.similar)
+    return manifest
+
+
+def read_verified(models_dir: Path, file: ModelFile) -> bytes:
+    """The file's content, after its digest was found to be the manifest's.
+
+    Raises:
+        InvalidModels: the file is missing, or differs from what the manifest promises.
+    """
+    path = models_dir / file.name
+    if path.parent != models_dir:
+        raise InvalidModels(f"the manifest names {file.name!r}; files must lie directly in {models_dir}")
+    try:
+        content = path.read_bytes()
+    except OSError as err:
+        raise InvalidModels(f"cannot read {path}: {err.strerror}; restore it or train again") from err
+    found = hashlib.sha256(content).hexdigest()
+    if found != file.sha256:
+        raise InvalidModels(
+            f"{path} is damaged: SHA-256 {found[:12]}... ({len(content)} bytes), the manifest says "
+            f"{file.sha256[:12]}... ({file.bytes} bytes); restore the file or train again"
+        )
+    return content

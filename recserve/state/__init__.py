@@ -1,0 +1,1 @@
+"""What users did: the part of a recommendation that changes with every click."""

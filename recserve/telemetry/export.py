@@ -1,0 +1,162 @@
+"""Turns finished timelines into spans and metrics, away from the requests they describe.
+
+The hot path appends to a bounded queue. A thread of its own imports OpenTelemetry once the service is
+ready, attaches the exporters that the settings name, and drains the queue.
+"""
+
+import logging
+import queue
+import threading
+from typing import TYPE_CHECKING
+
+from recserve import __version__
+from recserve.settings import Settings
+from recserve.telemetry import names
+from recserve.telemetry.timeline import UNIX_MINUS_PERF_S, Timeline
+
+if TYPE_CHECKING:
+    from opentelemetry.metrics import Histogram
+    from opentelemetry.sdk.resources import Resource
+    from opentelemetry.trace import Tracer
+
+QUEUE_SIZE = 10_000
+"Timelines that wait for export; beyond that the newest are dropped, and counted."
+
+log = logging.getLogger(__name__)
+
+
+class Telemetry:
+    """Takes timelines from the service and sends them where the settings say.
+
+    Without a connection string and without an OTLP endpoint, nothing is imported and nothing is kept.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._is_on = bool(
+            settings.applicationinsights_connection_string or settings.otel_exporter_otlp_endpoint
+        )
+        self._queue: queue.SimpleQueue[Timeline | None] = queue.SimpleQueue()
+        self._thread: threading.Thread | None = None
+        self.n_dropped = 0
+
+    def record(self, timeline: Timeline) -> None:
+        """Hand over a finished timeline; never blocks, never raises."""
+        if not self._is_on:
+            return
+        if self._queue.qsize() >= QUEUE_SIZE:
+            self.n_dropped += 1
+        else:
+            self._queue.put(timeline)
+
+    def attach(self) -> None:
+        """Begin to export, in the background. Call once, when the service is ready."""
+        if self._is_on and self._thread is None:
+            self._thread = threading.Thread(target=self._export, name="telemetry", daemon=True)
+            self._thread.start()
+
+    def close(self) -> None:
+        """Send what is queued and stop."""
+        if self._thread is not None:
+            self._queue.put(None)
+            self._thread.join(timeout=10)
+
+    def _export(self) -> None:
+        from opentelemetry import metrics, trace
+
+        try:
+            _configure(self._settings)
+        except Exception:
+            log.exception("telemetry could not be attached; recommendations go on without it")
+            self._is_on = False
+            return
+        tracer = trace.get_tracer(names.SCOPE, __version__)
+        meter = metrics.get_meter(names.SCOPE, __version__)
+        durations = {
+            names.RECOMMEND: meter.create_histogram(names.REQUEST_DURATION, unit="s"),
+            names.COLD_START: meter.create_histogram(names.INIT_DURATION, unit="s"),
+        }
+        while (timeline := self._queue.get()) is not None:
+            _emit(timeline, tracer, durations[timeline.name])
+        trace.get_tracer_provider().shutdown()  # type: ignore[attr-defined]
+        metrics.get_meter_provider().shutdown()  # type: ignore[attr-defined]
+
+
+def _emit(timeline: Timeline, tracer: "Tracer", duration: "Histogram") -> None:
+    from opentelemetry import trace
+
+    duration.record(timeline.ended_s - timeline.started_s)
+    span = tracer.start_span(
+        timeline.name, start_time=_unix_ns(timeline.started_s), attributes=timeline.attributes
+    )
+    context = trace.set_span_in_context(span)
+    for phase, start_s, end_s in timeline.phases():
+        child = tracer.start_span(phase, context=context, start_time=_unix_ns(start_s))
+        child.end(_unix_ns(end_s))
+    span.end(_unix_ns(timeline.ended_s))
+
+
+def _unix_ns(stamp_s: float) -> int:
+    return int((stamp_s + UNIX_MINUS_PERF_S) * 1e9)
+
+
+def _configure(settings: Settings) -> None:
+    """Set OpenTelemetry's global providers up, for Azure Monitor, OTLP or both."""
+    from opentelemetry import metrics, trace
+    from opentelemetry.sdk.metrics import MeterProvider
+    from opentelemetry.sdk.metrics.export import PeriodicExportingMetricReader
+    from opentelemetry.sdk.trace import TracerProvider
+    from opentelemetry.sdk.trace.export import BatchSpanProcessor
+
+    spans: list[BatchSpanProcessor] = []
+    readers: list[PeriodicExportingMetricReader] = []
+    if settings.otel_exporter_otlp_endpoint:
+        from opentelemetry.exporter.otlp.proto.http.metric_exporter import OTLPMetricExporter
+        from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+
+        spans.append(BatchSpanProcessor(OTLPSpanExporter()))
+        readers.append(PeriodicExportingMetricReader(OTLPMetricExporter()))
+    if settings.applicationinsights_connection_string:
+        from azure.monitor.opentelemetry import configure_azure_monitor
+
+        configure_azure_monitor(
+            connection_string=settings.applicationinsights_connection_string,
+            resource=_resource(settings),
+            sampling_ratio=1.0,
+            span_processors=spans,
+            metric_readers=readers,
+            enable_live_metrics=False,
+            disable_logging=True,
+            instrumentation_options={
+                library: {"enabled": False}
+                for library in (
+                    "azure_sdk",
+                    "django",
+                    "fastapi",
+                    "flask",
+                    "psycopg2",
+                    "requests",
+                    "urllib",
+                    "urllib3",
+                )
+            },
+        )
+    else:
+        provider = TracerProvider(resource=_resource(settings))
+        for processor in spans:
+            provider.add_span_processor(processor)
+        trace.set_tracer_provider(provider)
+        metrics.set_meter_provider(MeterProvider(readers, resource=_resource(settings)))
+
+
+def _resource(settings: Settings) -> "Resource":
+    from opentelemetry.sdk.resources import Resource
+
+    return Resource.create(
+        {
+            "service.name": settings.website_site_name,
+            "service.version": __version__,
+            "service.instance.id": settings.website_instance_id or "local",
+            "cloud.platform": "azure_functions",
+        }
+    )

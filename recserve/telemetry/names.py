@@ -1,0 +1,28 @@
+"""Every name that telemetry uses, once.
+
+OpenTelemetry's semantic conventions come first; `recserve.*` is what they have no word for, and mirrors
+what the Azure Monitor exporter drops (attributes below `http.`, `db.`, `rpc.`, `net.`).
+"""
+
+SCOPE = "recserve"
+
+# spans
+RECOMMEND = "recommend"
+COLD_START = "cold_start"
+
+# span attributes
+FAAS_COLDSTART = "faas.coldstart"
+FAAS_TRIGGER = "faas.trigger"
+FAAS_INVOCATION_ID = "faas.invocation_id"
+HTTP_STATUS_CODE = "http.response.status_code"
+STATUS_CODE = "recserve.status_code"
+VARIANT = "recserve.variant"
+BASIS = "recserve.basis"
+BATCH_SIZE = "recserve.batch_size"
+IN_FLIGHT = "recserve.in_flight"
+IMPACTED_MS = "recserve.impacted_ms"
+
+# metrics
+REQUEST_DURATION = "http.server.request.duration"
+INIT_DURATION = "faas.init_duration"
+COLDSTARTS = "faas.coldstarts"

@@ -1,0 +1,1 @@
+"""Offline training: interactions in, a measured and verified models directory out."""

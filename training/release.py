@@ -1,0 +1,136 @@
+"""Writes a models directory: beside its final place first, then renamed, so that it is whole or absent."""
+
+import hashlib
+import shutil
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from recserve.inference.manifest import (
+    FORMAT,
+    MANIFEST_NAME,
+    Dataset,
+    Manifest,
+    Metrics,
+    ModelFile,
+    Provenance,
+    Variant,
+    describe_file,
+    read_manifest,
+    read_verified,
+)
+from training import datasets
+from training.card import write_card
+from training.sequences import Sequences
+
+CATALOGUE_NAME = "catalogue.json"
+TERMS_NAME = "DATA-LICENCE.txt"
+
+
+def write_catalogue(
+    path: Path, dataset: datasets.Dataset, sequences: Sequences, popularity: NDArray[np.int64]
+) -> None:
+    """Columns of the items that models know, in the order of their numbers.
+
+    Raises:
+        DatasetError: an item that people took is missing from the items file.
+    """
+    known = {row["item_id"]: row for row in dataset.items.iter_rows(named=True)}
+    missing = [item_id for item_id in sequences.item_ids if item_id not in known]
+    if missing:
+        raise datasets.DatasetError(
+            f"{len(missing)} items have interactions but no title, the first is {missing[0]!r}; "
+            "add them to the items file"
+        )
+    rows = [known[item_id] for item_id in sequences.item_ids]
+    columns = {
+        "ids": sequences.item_ids,
+        "titles": [row["title"] for row in rows],
+        "years": [row["year"] for row in rows],
+        "genres": [row["genres"] for row in rows],
+        "n_interactions": popularity.tolist(),
+    }
+    path.write_bytes(msgspec.json.encode(columns))
+
+
+def write_release(
+    target: Path,
+    staging: Path,
+    *,
+    dataset: datasets.Dataset,
+    sequences: Sequences,
+    ladder: Sequence[Variant],
+    similar: str,
+    max_history: int,
+    measured: dict[str, Metrics],
+    provenance: Provenance,
+) -> Manifest:
+    """Complete the staged model files with manifest, card and licence, and move all to `target`.
+
+    Args:
+        target: the models directory; one that is there is replaced as a whole.
+        staging: directory beside it with the catalogue and every file of the ladder.
+    """
+    catalogue = describe_file(staging / CATALOGUE_NAME)
+    manifest = Manifest(
+        format=FORMAT,
+        version=f"{provenance.created[:10]}-{_digest([catalogue, *(variant.file for variant in ladder)])}",
+        dataset=Dataset(
+            name=dataset.name,
+            source=dataset.source,
+            licence=dataset.licence,
+            n_users=len(sequences.users),
+            n_items=sequences.n_items,
+            n_interactions=sum(map(len, sequences.users)),
+            sha256=dataset.sha256,
+        ),
+        catalogue=catalogue,
+        ladder=list(ladder),
+        similar=similar,
+        max_history=max_history,
+        measured=measured,
+        provenance=provenance,
+    )
+    (staging / MANIFEST_NAME).write_bytes(msgspec.json.format(msgspec.json.encode(manifest), indent=2))
+    (staging / TERMS_NAME).write_text(dataset.terms, encoding="utf-8")
+    (staging / "README.md").write_text(write_card(manifest), encoding="utf-8")
+    _replace(target, staging)
+    return manifest
+
+
+def staging_beside(target: Path) -> Path:
+    """A fresh directory on the same file system as `target`."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    return Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
+
+
+def verify(models_dir: Path) -> Manifest:
+    """Check that every file of a models directory is what its manifest says.
+
+    Raises:
+        InvalidModels: the first that is not.
+    """
+    manifest = read_manifest(models_dir)
+    for file in manifest.files():
+        read_verified(models_dir, file)
+    return manifest
+
+
+def _digest(files: list[ModelFile]) -> str:
+    return hashlib.sha256("".join(file.sha256 for file in files).encode()).hexdigest()[:8]
+
+
+def _replace(target: Path, staging: Path) -> None:
+    staging.chmod(0o755)
+    if not target.exists():
+        staging.rename(target)
+        return
+    old = target.with_name(f".{target.name}-replaced")
+    shutil.rmtree(old, ignore_errors=True)
+    target.rename(old)
+    staging.rename(target)
+    shutil.rmtree(old)

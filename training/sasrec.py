@@ -1,0 +1,102 @@
+"""SASRec: self-attention over a user's recent items predicts the next one.
+
+Kang and McAuley, "Self-Attentive Sequential Recommendation" (ICDM 2018), in today's form: pre-norm
+blocks, tied item embeddings, full cross-entropy over the catalogue at every position.
+
+Item numbers start at 1; 0 pads on the left, so the newest item is always last. Positions count back
+from the newest item. Padding therefore changes no score, and short histories need none.
+"""
+
+from dataclasses import dataclass
+from typing import cast
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+MASKED = -1e9
+"Added to attention logits of padding: finite, since a row of -inf turns into NaN under softmax."
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SasRecConfig:
+    dim: int = 64
+    "Width of item embeddings and of every block."
+    n_blocks: int = 1
+    n_heads: int = 2
+    max_length: int = 50
+    "Most recent items the model reads."
+    dropout: float = 0.4
+
+
+class Block(nn.Module):
+    """One pre-norm transformer block; with `last_only` it computes the newest position alone."""
+
+    def __init__(self, config: SasRecConfig) -> None:
+        super().__init__()
+        self.n_heads = config.n_heads
+        self.dropout = config.dropout
+        self.attention_norm = nn.LayerNorm(config.dim)
+        self.query = nn.Linear(config.dim, config.dim)
+        self.key_value = nn.Linear(config.dim, 2 * config.dim)
+        self.projection = nn.Linear(config.dim, config.dim)
+        self.feed_forward = nn.Sequential(
+            nn.LayerNorm(config.dim),
+            nn.Linear(config.dim, 4 * config.dim),
+            nn.GELU(),
+            nn.Dropout(config.dropout),
+            nn.Linear(4 * config.dim, config.dim),
+        )
+
+    def forward(self, x: Tensor, mask: Tensor, *, last_only: bool = False) -> Tensor:  # x: (B, L, D)
+        batch, length, dim = x.shape
+        head_dim = dim // self.n_heads
+        normed = self.attention_norm(x)
+        if last_only:
+            x, mask = x[:, -1:], mask[:, :, -1:]
+        q = self.query(normed[:, -1:] if last_only else normed)  # (B, Q, D), Q = 1 or L
+        k, v = self.key_value(normed).split(dim, dim=-1)  # (B, L, D) each
+        q = q.view(batch, -1, self.n_heads, head_dim).transpose(1, 2)  # (B, H, Q, D/H)
+        k = k.view(batch, length, self.n_heads, head_dim).transpose(1, 2)
+        v = v.view(batch, length, self.n_heads, head_dim).transpose(1, 2)
+        logits = q @ k.transpose(2, 3) / head_dim**0.5 + mask  # (B, H, Q, L)
+        weights = F.dropout(logits.softmax(-1), self.dropout, self.training)
+        mixed = (weights @ v).transpose(1, 2).reshape(batch, -1, dim)  # (B, Q, D)
+        x = x + F.dropout(self.projection(mixed), self.dropout, self.training)
+        return cast(Tensor, x + F.dropout(self.feed_forward(x), self.dropout, self.training))
+
+
+class SasRec(nn.Module):
+    def __init__(self, n_items: int, config: SasRecConfig) -> None:
+        super().__init__()
+        self.n_items = n_items
+        self.config = config
+        self.items = nn.Embedding(n_items + 1, config.dim, padding_idx=0)
+        self.positions = nn.Embedding(config.max_length, config.dim)
+        self.blocks = nn.ModuleList(Block(config) for _ in range(config.n_blocks))
+        self.norm = nn.LayerNorm(config.dim)
+        for embedding in (self.items, self.positions):
+            nn.init.normal_(embedding.weight, std=config.dim**-0.5)
+        with torch.no_grad():
+            self.items.weight[0].zero_()
+
+    def forward(self, history: Tensor) -> Tensor:
+        """Score every item for the newest position: (B, L) item numbers -> (B, n_items)."""
+        return self.logits(self.encode(history[:, -self.config.max_length :], last_only=True)[:, -1])
+
+    def encode(self, history: Tensor, *, last_only: bool = False) -> Tensor:
+        """Hidden states, (B, L, D), or (B, 1, D) with `last_only`."""
+        length = history.shape[1]
+        from_newest = torch.arange(length - 1, -1, -1, device=history.device)
+        x = self.items(history) * self.config.dim**0.5 + self.positions(from_newest)  # (B, L, D)
+        x = F.dropout(x, self.config.dropout, self.training)
+        future = from_newest[None, :] < from_newest[:, None]  # (L, L): key newer than query
+        hidden = future[None, None] | (history == 0)[:, None, None]  # (B, 1, L, L)
+        mask = hidden.to(x.dtype) * MASKED
+        for i, block in enumerate(self.blocks):
+            x = block(x, mask, last_only=last_only and i == len(self.blocks) - 1)
+        return cast(Tensor, self.norm(x))
+
+    def logits(self, hidden: Tensor) -> Tensor:
+        """Tied output: (..., D) -> (..., n_items); column j is item number j + 1."""
+        return hidden @ self.items.weight[1:].T
