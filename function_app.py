@@ -69,7 +69,7 @@ async def health_ready(req: HttpRequest) -> HttpResponse:
 
 @app.route("openapi.json", methods=["GET"], auth_level=AuthLevel.ANONYMOUS)
 async def openapi(req: HttpRequest) -> HttpResponse:
-    return encode(describe(app.get_functions()))
+    return encode(describe())
 
 
 @app.warm_up_trigger("context")

@@ -144,10 +144,13 @@ def read_json(req: func.HttpRequest, kind: type[T]) -> T:
             value=len(body),
             allowed=f"at most {MAX_BODY_BYTES} bytes",
         )
+    if not body:
+        raise MalformedBody("the body is empty", allowed="a JSON object in UTF-8")
     try:
-        return msgspec.json.decode(body, type=kind)
-    except msgspec.ValidationError as err:
-        raise _invalid(str(err), msgspec.json.decode(body), kind) from err
+        try:
+            return msgspec.json.decode(body, type=kind)
+        except msgspec.ValidationError as err:
+            raise _invalid(err, msgspec.json.decode(body), kind, noun="field") from err
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as err:
         raise MalformedBody(f"the body is not JSON: {err}", allowed="a JSON object in UTF-8") from err
 
@@ -165,33 +168,39 @@ def read_params(req: func.HttpRequest, kind: type[T]) -> T:
     try:
         return msgspec.convert(params, kind, strict=False)
     except msgspec.ValidationError as err:
-        raise _invalid(str(err), params, kind) from err
+        raise _invalid(err, params, kind, noun="parameter") from err
 
 
-def _invalid(message: str, sent: Any, kind: type[Request]) -> InvalidRequest:
+def _invalid(err: msgspec.ValidationError, sent: Any, kind: type[Request], *, noun: str) -> InvalidRequest:
     """msgspec's message, with the value that was sent and all that is allowed there."""
-    what, _, path = message.partition(" - at `$")
+    what, _, path = str(err).partition(" - at `$")
     field = path.removesuffix("`").removeprefix(".")
     if unknown := re.search("unknown field `(.*)`", what):
-        field = unknown[1]
-        known = ", ".join(kind.__struct_fields__)
+        field, known = unknown[1], ", ".join(kind.__struct_fields__)
         return InvalidRequest(
-            f"unknown field {field!r}; known are {known}", field=field, value=sent.get(field), allowed=known
+            f"unknown {noun} {field!r}; known are {known}", field=field, value=sent.get(field), allowed=known
         )
     if not field:
+        fields = ", ".join(kind.__struct_fields__)
         return InvalidRequest(
-            what, value=sent if not isinstance(sent, dict) else None, allowed="see openapi.json"
+            what, value=None if isinstance(sent, dict) else sent, allowed=f"an object of {fields}"
         )
     value: Any = sent
     wanted = inspect.type_info(kind)
-    for step in re.findall(r"\[(\d+)\]|([^.\[\]]+)", field):
-        index, key = step
+    for index, key in re.findall(r"\[(\d+)\]|([^.\[\]]+)", field):
         value = value[int(index)] if index else value[key]
         wanted = _inside(wanted, key)
     allowed = _describe(wanted)
     return InvalidRequest(
-        f"{field}: {_echo(value)!r} is not allowed; send {allowed}", field=field, value=value, allowed=allowed
+        f"{field}: {_shown(value)} is not allowed; send {allowed}", field=field, value=value, allowed=allowed
     )
+
+
+def _shown(value: Any) -> str:
+    """A value inside a sentence."""
+    if isinstance(value, (list, dict)):
+        return f"{'a list' if isinstance(value, list) else 'an object'} of {len(value)}"
+    return encoder.encode(_echo(value)).decode()
 
 
 def _inside(wanted: inspect.Type, key: str) -> inspect.Type:
@@ -211,12 +220,12 @@ def _describe(wanted: inspect.Type) -> str:
             return _describe(inner)
         case inspect.UnionType(types=types):
             return " or ".join(map(_describe, types))
-        case inspect.IntType(ge=low, le=high):
-            bounds = [
-                f"at least {low}" if low is not None else "",
-                f"at most {high}" if high is not None else "",
-            ]
-            return " of ".join(filter(None, ["an integer", " and ".join(filter(None, bounds))]))
+        case inspect.IntType(ge=int(low), le=int(high)):
+            return f"an integer from {low} to {high}"
+        case inspect.IntType(ge=int(low)):
+            return f"an integer from {low}"
+        case inspect.IntType():
+            return "an integer"
         case inspect.StrType(min_length=shortest, max_length=longest):
             return f"text of {shortest or 0} to {longest} characters"
         case inspect.ListType(item_type=item, max_length=longest):

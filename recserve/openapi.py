@@ -1,23 +1,25 @@
-"""The OpenAPI document: routes from the function app, shapes from the schemas, nothing by hand."""
+"""The OpenAPI document: every operation in one table, its shapes from the schemas.
+
+The functions cannot be asked for their routes: `FunctionApp.get_functions` works once, and the worker has
+called it. A test holds this table against them.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import msgspec
 
 from recserve import __version__, schemas
-
-if TYPE_CHECKING:
-    from azure.functions.decorators.function_app import Function
 
 REF = "#/components/schemas/{name}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Operation:
-    """What the routes do not say of a function."""
-
+    method: str
+    path: str
+    "Below the host's route prefix."
     summary: str
     answer: type[msgspec.Struct] | None
     body: type[schemas.Request] | None = None
@@ -27,48 +29,68 @@ class Operation:
 
 OPERATIONS = {
     "recommend": Operation(
+        method="post",
+        path="/recommend",
         summary="Recommend to a user, a history, or both",
         body=schemas.RecommendRequest,
         answer=schemas.Recommendations,
         problems=(400, 413, 415, 429, 503),
     ),
     "recommend_user": Operation(
+        method="get",
+        path="/recommend/{user_id}",
         summary="Recommend to a user by id",
         params=schemas.RecommendUserRequest,
         answer=schemas.Recommendations,
         problems=(400, 429, 503),
     ),
     "items": Operation(
+        method="get",
+        path="/items",
         summary="Search the catalogue by title",
         params=schemas.CatalogueRequest,
         answer=schemas.CataloguePage,
         problems=(400, 503),
     ),
     "similar": Operation(
+        method="get",
+        path="/items/{item_id}/similar",
         summary="Items that people took together with this one",
         params=schemas.SimilarRequest,
         answer=schemas.ItemList,
         problems=(400, 404, 429, 503),
     ),
     "popular": Operation(
+        method="get",
+        path="/popular",
         summary="The items most people took",
         params=schemas.PopularRequest,
         answer=schemas.ItemList,
         problems=(400, 429, 503),
     ),
     "models": Operation(
-        summary="The model ladder and its measurements", answer=schemas.Models, problems=(503,)
+        method="get",
+        path="/models",
+        summary="The model ladder and its measurements",
+        answer=schemas.Models,
+        problems=(503,),
     ),
-    "health_live": Operation(summary="Is the process alive", answer=schemas.Health),
+    "health_live": Operation(
+        method="get", path="/health/live", summary="Is the process alive", answer=schemas.Health
+    ),
     "health_ready": Operation(
-        summary="Are the models loaded and warm", answer=schemas.Health, problems=(503,)
+        method="get",
+        path="/health/ready",
+        summary="Are the models loaded and warm",
+        answer=schemas.Health,
+        problems=(503,),
     ),
-    "openapi": Operation(summary="This document", answer=None),
+    "openapi": Operation(method="get", path="/openapi.json", summary="This document", answer=None),
 }
 
 
-def describe(functions: "Sequence[Function]") -> dict[str, Any]:
-    """The OpenAPI 3.1 document of the function app's HTTP functions."""
+def describe() -> dict[str, Any]:
+    """The OpenAPI 3.1 document of the HTTP functions."""
     kinds = {
         kind
         for operation in OPERATIONS.values()
@@ -79,14 +101,8 @@ def describe(functions: "Sequence[Function]") -> dict[str, Any]:
         sorted(kinds, key=lambda kind: kind.__name__), ref_template=REF
     )
     paths: dict[str, dict[str, Any]] = {}
-    for function in functions:
-        trigger = function.get_trigger()
-        if trigger is None or trigger.type != "httpTrigger":
-            continue
-        binding, name = trigger.get_dict_repr(), function.get_function_name()
-        for method in binding["methods"]:
-            path = paths.setdefault(f"/{binding['route']}", {})
-            path[str(getattr(method, "value", method)).lower()] = _operation(str(name))
+    for name, operation in OPERATIONS.items():
+        paths.setdefault(operation.path, {})[operation.method] = _describe(name, operation)
     return {
         "openapi": "3.1.0",
         "info": {"title": "Recserve", "version": __version__, "description": "Personalised recommendations."},
@@ -102,8 +118,7 @@ def describe(functions: "Sequence[Function]") -> dict[str, Any]:
     }
 
 
-def _operation(name: str) -> dict[str, Any]:
-    operation = OPERATIONS[name]
+def _describe(name: str, operation: Operation) -> dict[str, Any]:
     described: dict[str, Any] = {"operationId": name, "summary": operation.summary}
     if operation.params is not None:
         described["parameters"] = _parameters(operation.params)

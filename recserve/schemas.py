@@ -6,7 +6,7 @@ import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
 ItemId = (
-    Annotated[int, Meta(ge=-(2**53), le=2**53, description="Item id of a catalogue with numeric ids.")]
+    Annotated[int, Meta(description="Item id of a catalogue with numeric ids.")]
     | Annotated[str, Meta(min_length=1, max_length=256, description="Item id of any catalogue.")]
 )
 UserId = Annotated[str, Meta(min_length=1, max_length=256, description="Your own id of the user.")]

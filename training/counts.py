@@ -50,11 +50,11 @@ def fit_counts(sequences: list[NDArray[np.int64]], n_items: int, config: CountsC
             weights.append(np.full(len(items) - distance, 1 / distance))
     pairs = np.concatenate(firsts) * (n_items + 1) + np.concatenate(seconds)
     codes, inverse = np.unique(pairs, return_inverse=True)
-    totals = np.bincount(inverse, np.concatenate(weights))
+    totals = np.bincount(inverse, np.concatenate(weights)).astype(np.float64)
     first, second = np.divmod(codes, n_items + 1)
     popularity = np.bincount(np.concatenate(sequences), minlength=n_items + 1)
-    totals /= np.maximum(popularity[second], 1) ** config.damping
-    return _keep_heaviest(first, second, totals, n_items, config)
+    damped = totals / np.maximum(popularity[second], 1) ** config.damping
+    return _keep_heaviest(first, second, damped, n_items, config)
 
 
 def _keep_heaviest(

@@ -63,7 +63,7 @@ class Block(nn.Module):
         weights = F.dropout(logits.softmax(-1), self.dropout, self.training)
         mixed = (weights @ v).transpose(1, 2).reshape(batch, -1, dim)  # (B, Q, D)
         x = x + F.dropout(self.projection(mixed), self.dropout, self.training)
-        return cast(Tensor, x + F.dropout(self.feed_forward(x), self.dropout, self.training))
+        return x + F.dropout(self.feed_forward(x), self.dropout, self.training)
 
 
 class SasRec(nn.Module):
