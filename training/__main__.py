@@ -48,11 +48,10 @@ def run(
             epochs = progress.add_task("epochs", total=max_epochs)
 
             def on_look(look: Look) -> None:
-                progress.update(
-                    epochs,
-                    completed=look.epoch,
-                    description=f"loss {look.loss:.3f}, NDCG@10 {look.ndcg_10:.4f} (best {look.best_ndcg_10:.4f})",
-                )
+                seen = f"loss {look.loss:.3f}, NDCG@10 {look.ndcg_10:.4f} (best {look.best_ndcg_10:.4f})"
+                progress.update(epochs, completed=look.epoch, description=seen)
+                if not console.is_terminal:  # a log has no bar
+                    console.print(f"epoch {look.epoch}: {seen}")
 
             manifest = make_ladder(
                 dataset,

@@ -50,7 +50,7 @@ def make_ladder(
         DatasetError: too little data, or items without titles.
         ExportError: a graph does not score as its model does.
     """
-    started_s = time.monotonic()
+    started_s, commit = time.monotonic(), _commit()
     sequences = read_sequences(dataset)
     on_stage("counting which item follows which")
     popularity = np.bincount(np.concatenate(sequences.fitting()), minlength=sequences.n_items + 1)[1:]
@@ -99,7 +99,7 @@ def make_ladder(
         similar="counts",
         max_history=model_config.max_length,
         measured={"SASRec alone": evaluate(score_all(sasrec, test_input), histories, targets)},
-        provenance=_provenance(fit_config.seed, time.monotonic() - started_s),
+        provenance=_provenance(fit_config.seed, commit, time.monotonic() - started_s),
     )
 
 
@@ -120,10 +120,10 @@ def count_parameters(scorer: nn.Module) -> int:
     return sum(p.numel() for p in scorer.parameters()) + sum(b.numel() for b in scorer.buffers())
 
 
-def _provenance(seed: int, duration_s: float) -> Provenance:
+def _provenance(seed: int, commit: str, duration_s: float) -> Provenance:
     return Provenance(
         command=" ".join(["python -m training", *sys.argv[1:]]),
-        commit=_commit(),
+        commit=commit,
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         seed=seed,
         packages={name: version(name) for name in ("torch", "numpy", "onnx", "onnxruntime")},

@@ -1,0 +1,1 @@
+"""Commands that measure, and keep what they measured in `results/`."""

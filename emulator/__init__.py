@@ -1,0 +1,1 @@
+"""What stands in for Azure on one machine."""

@@ -1,0 +1,255 @@
+"""Starting and stopping the host: settings, app, socket, server, in this order."""
+
+import errno
+import importlib.util
+import io
+import logging
+import os
+import signal
+import socket
+import sys
+import threading
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from emulator.functions_host.errors import AddressError, SettingsError
+from emulator.functions_host.settings import (
+    DEFAULT_PORT,
+    HostJson,
+    HostStartSettings,
+    apply_app_settings,
+    load_host_json,
+    load_local_settings,
+)
+
+if TYPE_CHECKING:
+    from emulator.functions_host.host import FunctionsHost
+    from emulator.functions_host.invocation import Invoker
+
+_GRACEFUL_STOP_S = 5
+"How long running requests may take to finish once the host is told to stop."
+_KEEP_ALIVE_S = 130
+"How long an idle connection stays open; Kestrel's default."
+_DEFAULT_BODY_LIMIT_BYTES = 100 * 1024 * 1024
+
+
+def serve(
+    script_root: Path,
+    *,
+    host: str = "127.0.0.1",
+    port: int | None = None,
+    enable_auth: bool = False,
+    cors: str | None = None,
+    verbose: bool = False,
+    on_ready: Callable[[str], None] | None = None,
+) -> None:
+    """Host a function app until SIGINT or SIGTERM, on the main thread of a process of its own.
+
+    Changes the process: its working directory, import path, environment and root logger become the
+    app's, as in a worker. Ends it with status 1 if functions still run on threads when it has stopped.
+
+    Args:
+        script_root: the directory of function_app.py and host.json.
+        port: None takes `Host.LocalHttpPort` of local.settings.json, or 7071; 0 picks a free one.
+        enable_auth: enforce auth levels, with keys printed at the start.
+        cors: comma-separated origins; None takes `Host.CORS` of local.settings.json.
+        verbose: log every invocation.
+        on_ready: called with the host's address once requests are accepted.
+
+    Raises:
+        HostStartError: the host cannot start.
+    """
+    script_root = script_root.resolve()
+    if not script_root.is_dir():
+        raise SettingsError(f"{script_root} is not a directory; name the app's directory with --script-root")
+    _show_output_at_once()
+    host_json = load_host_json(script_root)
+    start_settings = _load_app_settings(script_root)
+    if cors is not None:
+        start_settings = msgspec.structs.replace(start_settings, cors=cors)
+    port = port if port is not None else start_settings.local_http_port or DEFAULT_PORT
+    with _bound_socket(host, port) as listener:
+        base_url = _base_url(host, listener.getsockname()[1])
+        _set_environment(script_root, base_url)
+        invoker, application, announcement = _load_app(
+            script_root,
+            host_json,
+            start_settings,
+            base_url=base_url,
+            enable_auth=enable_auth,
+            verbose=verbose,
+        )
+
+        def announce() -> None:
+            print(announcement)
+            if on_ready is not None:
+                on_ready(base_url)
+
+        _run_server(application, listener, announce=announce)
+    invoker.close()
+    if invoker.n_on_threads:
+        print(f"Stopped with {invoker.n_on_threads} function(s) still running on threads.")
+        sys.stderr.flush()
+        # Python would wait for these threads at exit, and nothing can stop them.
+        os._exit(1)
+
+
+def _load_app(
+    script_root: Path,
+    host_json: HostJson,
+    start_settings: HostStartSettings,
+    *,
+    base_url: str,
+    enable_auth: bool,
+    verbose: bool,
+) -> "tuple[Invoker, FunctionsHost, str]":
+    """Import the app and put the host around it; the text is what to print once it is served."""
+    # Imported this late because a wrong setting or a taken port should show without waiting for it.
+    from emulator.functions_host.banner import function_list
+    from emulator.functions_host.cors import CorsPolicy
+    from emulator.functions_host.discovery import discover_functions
+    from emulator.functions_host.host import FunctionsHost
+    from emulator.functions_host.invocation import Invoker
+    from emulator.functions_host.keys import Keys
+
+    policy = CorsPolicy.parse(start_settings.cors, with_credentials=start_settings.cors_credentials)
+    functions = discover_functions(script_root)
+    keys = Keys.generate(functions) if enable_auth else None
+    invoker = Invoker(timeout_s=host_json.function_timeout_s, verbose=verbose)
+    application = FunctionsHost(
+        functions,
+        host_json=host_json,
+        invoker=invoker,
+        script_root=script_root,
+        base_url=base_url,
+        body_limit_bytes=_body_limit_bytes(),
+        keys=keys,
+        cors=policy,
+    )
+    prefix = host_json.extensions.http.route_prefix
+    announcement = function_list(functions, base_url=base_url, route_prefix=prefix)
+    if keys is not None:
+        announcement = "\n".join([announcement, *keys.lines()])
+    return invoker, application, announcement
+
+
+def _load_app_settings(script_root: Path) -> HostStartSettings:
+    settings = load_local_settings(script_root)
+    if settings is None:
+        print(f"local.settings.json not found in {script_root}; going on without it.")
+        return HostStartSettings()
+    for line in apply_app_settings(settings):
+        print(line)
+    return settings.host
+
+
+@contextmanager
+def _bound_socket(host: str, port: int) -> Generator[socket.socket, None, None]:
+    """Take the address before the app is imported: a port in use shows at once."""
+    try:
+        family, *_, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+    except socket.gaierror as err:
+        raise AddressError(
+            f"cannot listen on {host!r}: {err.strerror}; give an address of this machine"
+        ) from err
+    with socket.socket(family, socket.SOCK_STREAM) as listener:
+        if sys.platform != "win32":
+            # Lets a restarted host have the port that its predecessor's last connections still name.
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            listener.bind(address)
+        except OSError as err:
+            raise _address_error(err, host, port) from err
+        yield listener
+
+
+def _address_error(err: OSError, host: str, port: int) -> AddressError:
+    if err.errno == errno.EADDRINUSE:
+        return AddressError(
+            f"Port {port} is unavailable. Close the process using that port, "
+            "or specify another port using --port [-p]."
+        )
+    return AddressError(f"cannot listen on {host}:{port}: {err.strerror}; choose another --host or --port")
+
+
+def _base_url(host: str, port: int) -> str:
+    if host in ("127.0.0.1", "0.0.0.0", "::", "::1"):
+        host = "localhost"
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+def _set_environment(script_root: Path, base_url: str) -> None:
+    """Set what Core Tools set for the worker (`StartHostAction.GetConfigurationSettings`)."""
+    os.chdir(script_root)
+    os.environ["AZURE_FUNCTIONS_ENVIRONMENT"] = "Development"
+    os.environ.setdefault("AzureWebJobsScriptRoot", str(script_root))
+    os.environ.setdefault("FUNCTIONS_WORKER_RUNTIME", "python")
+    os.environ.setdefault("WEBSITE_HOSTNAME", base_url.removeprefix("http://"))
+
+
+def _body_limit_bytes() -> int:
+    setting = os.environ.get("FUNCTIONS_REQUEST_BODY_SIZE_LIMIT", "")
+    return int(setting) if setting.isdigit() else _DEFAULT_BODY_LIMIT_BYTES
+
+
+def _show_output_at_once() -> None:
+    """Show lines as they are printed, and log records, the app's and the host's, from INFO on."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(line_buffering=True)
+    handler = logging.StreamHandler()
+    handler.setFormatter(
+        logging.Formatter("[%(asctime)s.%(msecs)03d] %(levelname)s %(name)s: %(message)s", "%H:%M:%S")
+    )
+    logging.basicConfig(level=logging.INFO, handlers=[handler])
+
+
+def _run_server(
+    application: "FunctionsHost", listener: socket.socket, *, announce: Callable[[], None]
+) -> None:
+    import uvicorn
+
+    class HostServer(uvicorn.Server):
+        """uvicorn's server, telling when it is ready, and ending quietly on a signal."""
+
+        async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+            try:
+                await super().startup(sockets)
+            except OSError as err:
+                # Another process may listen on an address that ours had only bound.
+                raise _address_error(err, *listener.getsockname()[:2]) from err
+            announce()
+
+        @contextmanager
+        def capture_signals(self) -> Generator[None, None, None]:
+            # uvicorn raises the signal again once it has stopped, which would end in a traceback.
+            if threading.current_thread() is not threading.main_thread():
+                yield
+                return
+            signals = (signal.SIGINT, signal.SIGTERM)
+            previous = {number: signal.signal(number, self.handle_exit) for number in signals}
+            try:
+                yield
+            finally:
+                for number, handler in previous.items():
+                    signal.signal(number, handler)
+
+    config = uvicorn.Config(
+        application,
+        loop="uvloop" if importlib.util.find_spec("uvloop") else "asyncio",
+        http="httptools" if importlib.util.find_spec("httptools") else "h11",
+        ws="none",
+        lifespan="off",
+        interface="asgi3",
+        log_config=None,
+        log_level="warning",
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,
+        timeout_keep_alive=_KEEP_ALIVE_S,
+        timeout_graceful_shutdown=_GRACEFUL_STOP_S,
+    )
+    HostServer(config).run([listener])

@@ -1,0 +1,36 @@
+"""What all tests share."""
+
+import os
+from collections.abc import Generator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+SHARED = ROOT.parent / "shared"
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """With RECSERVE_NO_SKIPS set, as in CI, a test that cannot run has failed."""
+    report = yield
+    if os.environ.get("RECSERVE_NO_SKIPS") and report.skipped and not hasattr(report, "wasxfail"):
+        report.outcome = "failed"
+        report.longrepr = f"skipped where nothing may be: {report.longrepr}"
+    return report
+
+
+@pytest.fixture(scope="session")
+def repository() -> Path:
+    return ROOT
+
+
+@pytest.fixture(scope="session")
+def ml_latest_small() -> Path:
+    """The MovieLens release that the shipped models were made from."""
+    path = SHARED / "data" / "ml-latest-small"
+    if not path.is_dir():
+        pytest.skip("MovieLens ml-latest-small is not beside this checkout (../shared/data)")
+    return path

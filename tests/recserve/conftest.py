@@ -1,0 +1,132 @@
+"""A models directory small enough to reason about, and ways to ask the real function app."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import azure.functions as func
+import msgspec
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper, numpy_helper
+
+from recserve.inference.manifest import (
+    FORMAT,
+    MANIFEST_NAME,
+    Dataset,
+    Manifest,
+    Metrics,
+    Provenance,
+    Variant,
+    describe_file,
+)
+
+N_ITEMS = 6
+METRICS = Metrics(hr_10=0.5, ndcg_10=0.3, ndcg_10_low=0.2, ndcg_10_high=0.4, mrr_10=0.25, n_users=10)
+
+Ask = Callable[..., Any]
+
+
+def write_lookup_model(path: Path, table: np.ndarray) -> None:
+    """An ONNX variant whose scores are the row of `table` (n_items + 1, n_items) for the newest item."""
+    newest = helper.make_node("Gather", ["history", "last"], ["newest"], axis=1)
+    looked_up = helper.make_node("Gather", ["table", "newest"], ["scores"], axis=0)
+    graph = helper.make_graph(
+        [newest, looked_up],
+        "lookup",
+        [helper.make_tensor_value_info("history", TensorProto.INT64, ["batch", "length"])],
+        [helper.make_tensor_value_info("scores", TensorProto.FLOAT, ["batch", table.shape[1]])],
+        [
+            numpy_helper.from_array(np.array(-1), "last"),
+            numpy_helper.from_array(table.astype(np.float32), "table"),
+        ],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    onnx.checker.check_model(model)
+    path.write_bytes(model.SerializeToString())
+
+
+def write_models(target: Path) -> Path:
+    """A models directory of six items: `near` prefers the next item number, `popular` the first."""
+    target.mkdir(parents=True, exist_ok=True)
+    distance = (np.arange(1, N_ITEMS + 1)[None, :] - np.arange(N_ITEMS + 1)[:, None] - 1) % N_ITEMS
+    write_lookup_model(target / "near.onnx", N_ITEMS - distance)
+    popularity = np.tile(np.arange(N_ITEMS, 0, -1), (N_ITEMS + 1, 1))
+    write_lookup_model(target / "popular.onnx", popularity)
+    catalogue = {
+        "ids": [10, 20, 30, 40, 50, 60],
+        "titles": [f"Film {letter} (200{i})" for i, letter in enumerate("ABCDEF")],
+        "years": [2000, 2001, 2002, 2003, 2004, None],
+        "genres": [["Drama"], ["Drama", "War"], [], ["Comedy"], ["Comedy"], []],
+        "n_interactions": [60, 50, 40, 30, 20, 10],
+    }
+    (target / "catalogue.json").write_bytes(msgspec.json.encode(catalogue))
+    ladder = [
+        Variant(
+            name=name,
+            description=f"{name} items",
+            file=describe_file(target / f"{name}.onnx"),
+            parameters=42,
+            metrics=METRICS,
+        )
+        for name in ("near", "popular")
+    ]
+    manifest = Manifest(
+        format=FORMAT,
+        version="test-1",
+        dataset=Dataset(
+            name="six films",
+            source="tests",
+            licence="none",
+            n_users=10,
+            n_items=N_ITEMS,
+            n_interactions=210,
+            sha256="0" * 64,
+        ),
+        catalogue=describe_file(target / "catalogue.json"),
+        ladder=ladder,
+        similar="near",
+        max_history=4,
+        measured={},
+        provenance=Provenance(
+            command="pytest",
+            commit="test",
+            created="2026-01-01T00:00:00+00:00",
+            seed=0,
+            packages={},
+            machine="test",
+            duration_s=0.0,
+        ),
+    )
+    (target / MANIFEST_NAME).write_bytes(msgspec.json.encode(manifest))
+    return target
+
+
+@pytest.fixture
+def models_dir(tmp_path: Path) -> Path:
+    return write_models(tmp_path / "models")
+
+
+def http_request(
+    method: str = "GET",
+    *,
+    body: bytes = b"",
+    json_body: object = None,
+    headers: dict[str, str] | None = None,
+    params: dict[str, str] | None = None,
+    route: dict[str, str] | None = None,
+) -> func.HttpRequest:
+    """A request as the worker hands it to a function."""
+    if json_body is not None:
+        body = json.dumps(json_body).encode()
+        headers = {"content-type": "application/json"} | (headers or {})
+    return func.HttpRequest(
+        method=method,
+        url="http://localhost/api",
+        headers=headers or {},
+        params=params or {},
+        route_params=route or {},
+        body=body,
+    )

@@ -1,0 +1,87 @@
+from collections.abc import Callable
+from pathlib import Path
+
+import msgspec
+import numpy as np
+import pytest
+
+from recserve.errors import InvalidModels
+from recserve.inference.registry import LoadedModels, load_models
+
+
+def load(models_dir: Path) -> LoadedModels:
+    return load_models(models_dir, n_threads=1, mark=lambda _: None)
+
+
+def edit_manifest(models_dir: Path, edit: Callable[[dict], None]) -> None:
+    path = models_dir / "manifest.json"
+    manifest = msgspec.json.decode(path.read_bytes())
+    edit(manifest)
+    path.write_bytes(msgspec.json.encode(manifest))
+
+
+def test_loaded_variants_score_and_stand_in_the_order_of_the_ladder(models_dir: Path) -> None:
+    models = load(models_dir)
+
+    assert list(models.sessions) == ["near", "popular"]
+    assert models.sessions["near"].score(np.array([[0, 2]])).argmax() == 2
+
+
+def test_phases_of_loading_are_marked(models_dir: Path) -> None:
+    marks: list[str] = []
+
+    load_models(models_dir, n_threads=1, mark=marks.append)
+
+    assert marks == ["model_read", "sessions"]
+
+
+@pytest.mark.parametrize("name", ["near.onnx", "popular.onnx", "catalogue.json"])
+def test_file_that_lost_a_byte_is_refused(models_dir: Path, name: str) -> None:
+    path = models_dir / name
+    path.write_bytes(path.read_bytes()[:-1])
+
+    with pytest.raises(InvalidModels, match=rf"{name} is damaged.*restore"):
+        load(models_dir)
+
+
+@pytest.mark.parametrize("name", ["near.onnx", "catalogue.json", "manifest.json"])
+def test_missing_file_is_named(models_dir: Path, name: str) -> None:
+    (models_dir / name).unlink()
+
+    with pytest.raises(InvalidModels, match=rf"cannot read .*{name}"):
+        load(models_dir)
+
+
+def test_manifest_that_is_no_manifest_is_refused(models_dir: Path) -> None:
+    (models_dir / "manifest.json").write_text('{"format": "one"}')
+
+    with pytest.raises(InvalidModels, match="is not a manifest"):
+        load(models_dir)
+
+
+def test_manifest_of_another_format_is_refused(models_dir: Path) -> None:
+    edit_manifest(models_dir, lambda manifest: manifest.update(format=99))
+
+    with pytest.raises(InvalidModels, match="format 99"):
+        load(models_dir)
+
+
+def test_manifest_cannot_reach_outside_its_directory(models_dir: Path) -> None:
+    edit_manifest(models_dir, lambda manifest: manifest["catalogue"].update(name="../catalogue.json"))
+
+    with pytest.raises(InvalidModels, match="must lie directly"):
+        load(models_dir)
+
+
+def test_catalogue_that_disagrees_with_the_manifest_is_refused(models_dir: Path) -> None:
+    edit_manifest(models_dir, lambda manifest: manifest["dataset"].update(n_items=7))
+
+    with pytest.raises(InvalidModels, match="6 items; the manifest says 7"):
+        load(models_dir)
+
+
+def test_unknown_variant_for_similar_items_is_refused(models_dir: Path) -> None:
+    edit_manifest(models_dir, lambda manifest: manifest.update(similar="far"))
+
+    with pytest.raises(InvalidModels, match="unknown model variant 'far'"):
+        load(models_dir)

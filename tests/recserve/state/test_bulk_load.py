@@ -1,0 +1,56 @@
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from recserve.state.sqlite import SqliteStore
+
+
+def load(repository: Path, file: Path, state: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "recserve.state", "load", str(file)],
+        cwd=repository,
+        env=os.environ | {"RECSERVE_STATE_PATH": str(state)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+async def test_loading_a_file_twice_adds_its_interactions_once(repository: Path, tmp_path: Path) -> None:
+    file, state = tmp_path / "histories.csv", tmp_path / "state.db"
+    file.write_text("user_id,item_id,timestamp\nana,260,2\nana,1196,1\n")
+
+    first, second = load(repository, file, state), load(repository, file, state)
+
+    assert (first.stdout.split()[0], second.stdout.split()[0]) == ("2", "0")
+    store = SqliteStore(state)
+    assert await store.history("ana") == ["1196", "260"]
+    await store.close()
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("user_id,item_id\nana,1\n", "lacks the columns ['timestamp']"),
+        ("user_id,item_id,timestamp\nana,1,1\nana,2,yesterday\n", "line 3: timestamp 'yesterday'"),
+        ("user_id,item_id,timestamp\n,1,1\n", "line 2: user_id and item_id must not be empty"),
+        ("user_id,item_id,timestamp\nana,1\n", "line 2: timestamp None"),
+    ],
+)
+async def test_bad_file_is_refused_whole_with_one_line(
+    repository: Path, tmp_path: Path, text: str, said: str
+) -> None:
+    file, state = tmp_path / "histories.csv", tmp_path / "state.db"
+    file.write_text(text)
+
+    result = load(repository, file, state)
+
+    assert result.returncode == 1
+    assert said in result.stderr
+    assert "Traceback" not in result.stderr
+    store = SqliteStore(state)
+    assert await store.history("ana") == []
+    await store.close()
