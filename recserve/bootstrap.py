@@ -116,3 +116,8 @@ class Startup:
         """Hand a finished timeline to telemetry."""
         if self._telemetry is not None:
             self._telemetry.record(timeline)
+
+    def close(self) -> None:
+        """Send the telemetry that is still queued."""
+        if self._telemetry is not None:
+            self._telemetry.close()

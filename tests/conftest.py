@@ -3,22 +3,35 @@
 import os
 from collections.abc import Generator
 from pathlib import Path
+from typing import TypeVar
 
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 SHARED = ROOT.parent / "shared"
 
+Report = TypeVar("Report", pytest.TestReport, pytest.CollectReport)
+
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[None]
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    return _refuse_skip((yield))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report(
+    collector: pytest.Collector,
+) -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
+    return _refuse_skip((yield))
+
+
+def _refuse_skip(report: Report) -> Report:
     """With RECSERVE_NO_SKIPS set, as in CI, a test that cannot run has failed."""
-    report = yield
-    if os.environ.get("RECSERVE_NO_SKIPS") and report.skipped and not hasattr(report, "wasxfail"):
+    if os.environ.get("RECSERVE_NO_SKIPS") and report.skipped:
         report.outcome = "failed"
-        report.longrepr = f"skipped where nothing may be: {report.longrepr}"
+        report.longrepr = f"skipped, where RECSERVE_NO_SKIPS allows none: {report.longrepr}"
     return report
 
 

@@ -8,18 +8,19 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from torch import nn
 
-from recserve.inference.manifest import Manifest, Provenance, Variant, describe_file
+from recserve.inference.manifest import Manifest, Metrics, Provenance, Variant, describe_file
 from training.counts import CountsConfig, fit_counts
 from training.datasets import Dataset
 from training.evaluation import evaluate
 from training.export import export_onnx, score_onnx
 from training.fitting import FitConfig, Look, fit_sasrec
-from training.release import CATALOGUE_NAME, staging_beside, write_catalogue, write_release
+from training.release import CATALOGUE_NAME, encode_catalogue, staging_beside, write_release
 from training.sasrec import SasRec, SasRecConfig
 from training.scorers import BlendScorer, CountsScorer, PopularScorer, score_all
 from training.sequences import Sequences, pad, read_sequences
@@ -52,55 +53,68 @@ def make_ladder(
     """
     started_s, commit = time.monotonic(), _commit()
     sequences = read_sequences(dataset)
-    on_stage("counting which item follows which")
     popularity = np.bincount(np.concatenate(sequences.fitting()), minlength=sequences.n_items + 1)[1:]
+    catalogue = encode_catalogue(dataset, sequences, popularity)
+    on_stage("counting which item follows which")
     counts = CountsScorer(fit_counts(sequences.fitting(), sequences.n_items, counts_config))
     on_stage("fitting SASRec")
     sasrec = fit_sasrec(sequences, model_config, fit_config, on_look=on_look)
     on_stage("choosing the blend")
     weight = choose_weight(sasrec, counts, sequences)
-    scorers: dict[str, tuple[nn.Module, str]] = {
-        "blend": (
+    rungs = [
+        Rung(
+            "blend",
             BlendScorer(sasrec, counts, weight),
             f"SASRec ({model_config.n_blocks} block, width {model_config.dim}, the newest {model_config.max_length} "
             f"items) plus {weight:g} x item-to-item counts, each standardised over the catalogue",
         ),
-        "counts": (
+        Rung(
+            "counts",
             counts,
             f"what people took within {counts_config.window} items after the newest {counts_config.n_recent}; "
             f"{counts_config.n_neighbours} neighbours an item",
         ),
-        "popular": (PopularScorer(popularity), "how many users took the item; the same for everybody"),
-    }
+        Rung("popular", PopularScorer(popularity), "how many users took the item; the same for everybody"),
+    ]
     histories, targets = sequences.held_out("test")
     test_input = pad(histories, model_config.max_length)
-    staging = staging_beside(target)
-    write_catalogue(staging / CATALOGUE_NAME, dataset, sequences, popularity)
-    ladder = []
-    for name, (scorer, description) in scorers.items():
-        on_stage(f"exporting and evaluating {name}")
-        path = staging / f"{name}.onnx"
-        export_onnx(scorer, path, example=test_input[:64])
-        ladder.append(
-            Variant(
-                name=name,
-                description=description,
-                file=describe_file(path),
-                parameters=count_parameters(scorer),
-                metrics=evaluate(score_onnx(path, test_input), histories, targets),
-            )
+    with staging_beside(target) as staging:
+        (staging / CATALOGUE_NAME).write_bytes(catalogue)
+        ladder = []
+        for rung in rungs:
+            on_stage(f"exporting and evaluating {rung.name}")
+            path = staging / f"{rung.name}.onnx"
+            export_onnx(rung.scorer, path, example=test_input[:64])
+            metrics = evaluate(score_onnx(path, test_input), histories, targets)
+            ladder.append(rung.describe(path, metrics))
+        return write_release(
+            target,
+            staging,
+            dataset=dataset,
+            sequences=sequences,
+            ladder=ladder,
+            similar="counts",
+            max_history=model_config.max_length,
+            measured={"SASRec alone": evaluate(score_all(sasrec, test_input), histories, targets)},
+            provenance=_provenance(fit_config.seed, commit, time.monotonic() - started_s),
         )
-    return write_release(
-        target,
-        staging,
-        dataset=dataset,
-        sequences=sequences,
-        ladder=ladder,
-        similar="counts",
-        max_history=model_config.max_length,
-        measured={"SASRec alone": evaluate(score_all(sasrec, test_input), histories, targets)},
-        provenance=_provenance(fit_config.seed, commit, time.monotonic() - started_s),
-    )
+
+
+class Rung(NamedTuple):
+    """A fitted variant on its way to the ladder."""
+
+    name: str
+    scorer: nn.Module
+    description: str
+
+    def describe(self, path: Path, metrics: Metrics) -> Variant:
+        return Variant(
+            name=self.name,
+            description=self.description,
+            file=describe_file(path),
+            parameters=count_parameters(self.scorer),
+            metrics=metrics,
+        )
 
 
 def choose_weight(sasrec: SasRec, counts: CountsScorer, sequences: Sequences) -> float:

@@ -3,7 +3,8 @@
 import hashlib
 import shutil
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import msgspec
@@ -31,10 +32,8 @@ CATALOGUE_NAME = "catalogue.json"
 TERMS_NAME = "DATA-LICENCE.txt"
 
 
-def write_catalogue(
-    path: Path, dataset: datasets.Dataset, sequences: Sequences, popularity: NDArray[np.int64]
-) -> None:
-    """Columns of the items that models know, in the order of their numbers.
+def encode_catalogue(dataset: datasets.Dataset, sequences: Sequences, popularity: NDArray[np.int64]) -> bytes:
+    """The catalogue file: columns of the items that models know, in the order of their numbers.
 
     Raises:
         DatasetError: an item that people took is missing from the items file.
@@ -54,7 +53,7 @@ def write_catalogue(
         "genres": [row["genres"] for row in rows],
         "n_interactions": popularity.tolist(),
     }
-    path.write_bytes(msgspec.json.encode(columns))
+    return msgspec.json.encode(columns)
 
 
 def write_release(
@@ -102,10 +101,15 @@ def write_release(
     return manifest
 
 
-def staging_beside(target: Path) -> Path:
-    """A fresh directory on the same file system as `target`."""
+@contextmanager
+def staging_beside(target: Path) -> Iterator[Path]:
+    """A fresh directory on the same file system as `target`, gone afterwards unless it was released."""
     target.parent.mkdir(parents=True, exist_ok=True)
-    return Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
+    staging = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
+    try:
+        yield staging
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)
 
 
 def verify(models_dir: Path) -> Manifest:

@@ -15,7 +15,6 @@ from recserve.telemetry import names
 from recserve.telemetry.timeline import UNIX_MINUS_PERF_S, Timeline
 
 if TYPE_CHECKING:
-    from opentelemetry.metrics import Histogram
     from opentelemetry.sdk.resources import Resource
     from opentelemetry.trace import Tracer
 
@@ -72,20 +71,20 @@ class Telemetry:
             return
         tracer = trace.get_tracer(names.SCOPE, __version__)
         meter = metrics.get_meter(names.SCOPE, __version__)
-        durations = {
-            names.RECOMMEND: meter.create_histogram(names.REQUEST_DURATION, unit="s"),
-            names.COLD_START: meter.create_histogram(names.INIT_DURATION, unit="s"),
-        }
+        requests = meter.create_histogram(names.REQUEST_DURATION, unit="s")
+        cold_starts = meter.create_histogram(names.INIT_DURATION, unit="s")
         while (timeline := self._queue.get()) is not None:
-            _emit(timeline, tracer, durations[timeline.name])
+            duration = cold_starts if timeline.name == names.COLD_START else requests
+            duration.record(timeline.ended_s - timeline.started_s, {names.FAAS_NAME: timeline.name})
+            _emit_spans(timeline, tracer)
         trace.get_tracer_provider().shutdown()  # type: ignore[attr-defined]
         metrics.get_meter_provider().shutdown()  # type: ignore[attr-defined]
 
 
-def _emit(timeline: Timeline, tracer: "Tracer", duration: "Histogram") -> None:
+def _emit_spans(timeline: Timeline, tracer: "Tracer") -> None:
+    """One span for the whole, one below it for each phase."""
     from opentelemetry import trace
 
-    duration.record(timeline.ended_s - timeline.started_s)
     span = tracer.start_span(
         timeline.name, start_time=_unix_ns(timeline.started_s), attributes=timeline.attributes
     )

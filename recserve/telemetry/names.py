@@ -12,17 +12,13 @@ COLD_START = "cold_start"
 
 # span attributes
 FAAS_COLDSTART = "faas.coldstart"
-FAAS_TRIGGER = "faas.trigger"
-FAAS_INVOCATION_ID = "faas.invocation_id"
-HTTP_STATUS_CODE = "http.response.status_code"
+FAAS_NAME = "faas.name"
 STATUS_CODE = "recserve.status_code"
 VARIANT = "recserve.variant"
 BASIS = "recserve.basis"
 BATCH_SIZE = "recserve.batch_size"
 IN_FLIGHT = "recserve.in_flight"
-IMPACTED_MS = "recserve.impacted_ms"
 
 # metrics
 REQUEST_DURATION = "http.server.request.duration"
 INIT_DURATION = "faas.init_duration"
-COLDSTARTS = "faas.coldstarts"
