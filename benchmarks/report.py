@@ -1,13 +1,37 @@
-"""Writes the README's tables from result files and the manifest, between their markers."""
+"""Writes what the README shows of models and measurements, between its markers."""
 
+import asyncio
 import json
+import tempfile
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from benchmarks.results import RESULTS_DIR
+from recserve.bootstrap import build_service
+from recserve.schemas import RecommendRequest
+from recserve.settings import read_settings
+from recserve.telemetry import names
+from recserve.telemetry.cold_start import ColdStart
+from recserve.telemetry.timeline import Timeline
 
 README = Path(__file__).parent.parent / "README.md"
 MANIFEST = Path(__file__).parent.parent / "models" / "manifest.json"
+
+
+def example_answer() -> str:
+    """The answer to the README's request, from the models in this repository."""
+    with tempfile.TemporaryDirectory() as state_dir:
+        settings = read_settings({"RECSERVE_STATE_PATH": f"{state_dir}/state.db"})
+        service = build_service(settings, ColdStart())
+        request = RecommendRequest(history=[260, 1196, 1210], k=5)
+        recommendations = asyncio.run(service.recommend(request, Timeline(names.RECOMMEND)))
+    answer = msgspec.to_builtins(recommendations) | {"recommendation_id": "..."}
+    items = ",\n".join(f"    {json.dumps(item, ensure_ascii=False)}" for item in answer.pop("items"))
+    rest = [f"  {json.dumps(name)}: {json.dumps(value)}" for name, value in answer.items()]
+    lines = "{\n" + ",\n".join([rest[0], f'  "items": [\n{items}\n  ]', *rest[1:]]) + "\n}"
+    return f"```json\n{lines}\n```"
 
 
 def ladder_table() -> str:
@@ -42,18 +66,22 @@ def overhead_table() -> str:
     return "\n".join(head + rows) + "\n" + note
 
 
-TABLES = {"ladder": ladder_table, "overhead": overhead_table}
+BLOCKS = {"answer": example_answer, "ladder": ladder_table, "overhead": overhead_table}
 
 
 def update_readme(readme: Path = README) -> None:
-    """Replace what stands between `<!-- NAME -->` and `<!-- /NAME -->` for every table."""
+    """Replace what stands between `<!-- NAME -->` and `<!-- /NAME -->` for every block.
+
+    Raises:
+        ValueError: the README has no place for one of them.
+    """
     text = readme.read_text()
-    for name, table in TABLES.items():
+    for name, block in BLOCKS.items():
         before, opening, rest = text.partition(f"<!-- {name} -->\n")
         _, closing, after = rest.partition(f"<!-- /{name} -->")
         if not closing:
-            raise ValueError(f"{readme} has no table <!-- {name} --> ... <!-- /{name} -->")
-        text = before + opening + table() + "\n" + closing + after
+            raise ValueError(f"{readme} has no <!-- {name} --> ... <!-- /{name} -->")
+        text = before + opening + block() + "\n" + closing + after
     readme.write_text(text)
 
 
