@@ -15,8 +15,8 @@ def overhead(n: Annotated[int, typer.Option(min=10, help="Pairs to measure.")] =
 
     figures = run(n)
     path = write_result("overhead", settings={"n": n, "threads": 1}, figures=figures)
-    for name in ("session_run", "service_recommend", "overhead"):
-        print(f"{name:18} p50 {figures[name]['p50_ms']:.3f} ms  p99 {figures[name]['p99_ms']:.3f} ms")
+    for name in ("session_run", "service_recommend", "overhead", "overhead_on_a_thread"):
+        print(f"{name:20} p50 {figures[name]['p50_ms']:.3f} ms  p99 {figures[name]['p99_ms']:.3f} ms")
     print(path)
 
 

@@ -1,18 +1,19 @@
 """What the service adds to the bare model run: `service.recommend` against `session.run`, interleaved.
 
-Both sides score the same history with the same loaded session, in one process and one event loop, in
-turns, so that a noisy machine is noisy for both.
+All sides score the same history with the same loaded session, in one process and one event loop, in
+turns, so that a noisy machine is noisy for all.
 """
 
 import asyncio
 import tempfile
-from pathlib import Path
+from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
 from time import perf_counter
 from typing import Any
 
 from benchmarks.results import percentiles
 from recserve.bootstrap import build_service
-from recserve.inference.batcher import pad
+from recserve.inference.batcher import MicroBatcher, pad
 from recserve.schemas import RecommendRequest
 from recserve.settings import read_settings
 from recserve.telemetry import names
@@ -25,30 +26,43 @@ N_BURN_IN = 200
 
 
 async def measure_overhead(n: int) -> dict[str, Any]:
-    """Latencies of both sides in ms, and the median of their pairwise differences."""
+    """Latencies in ms of the bare run, the service, and the service with every run on a thread."""
     with tempfile.TemporaryDirectory() as state_dir:
-        state_path = str(Path(state_dir) / "state.db")
-        service = build_service(read_settings({"RECSERVE_STATE_PATH": state_path}), ColdStart())
+        service = build_service(read_settings({"RECSERVE_STATE_PATH": f"{state_dir}/state.db"}), ColdStart())
         history = service.models.catalogue.columns.ids[:HISTORY_LENGTH]
         request = RecommendRequest(history=history, k=10)
         session = next(iter(service.models.sessions.values()))
         array = pad([service.models.catalogue.known_numbers(history)])
-        bare_ms, service_ms = [], []
-        for i in range(N_BURN_IN + n):
-            started_s = perf_counter()
-            session.score(array)
-            between_s = perf_counter()
-            await service.recommend(request, Timeline(names.RECOMMEND))
-            ended_s = perf_counter()
-            if i >= N_BURN_IN:
-                bare_ms.append((between_s - started_s) * 1e3)
-                service_ms.append((ended_s - between_s) * 1e3)
+        inline = service.batchers
+        with ThreadPoolExecutor(1) as executor:
+            threaded = {
+                name: MicroBatcher(s.score, executor, max_size=32, max_inline_s=0.0)
+                for name, s in service.models.sessions.items()
+            }
+            sides: dict[str, list[float]] = {"session_run": [], "service_recommend": [], "on_a_thread": []}
+            for i in range(N_BURN_IN + n):
+                stamps_s = [perf_counter()]
+                session.score(array)
+                stamps_s.append(perf_counter())
+                for batchers in (inline, threaded):
+                    service.batchers = batchers
+                    await service.recommend(request, Timeline(names.RECOMMEND))
+                    stamps_s.append(perf_counter())
+                if i >= N_BURN_IN:
+                    for latencies_ms, (start_s, end_s) in zip(
+                        sides.values(), pairwise(stamps_s), strict=True
+                    ):
+                        latencies_ms.append((end_s - start_s) * 1e3)
         await service.users.close()
-    differences_ms = [service - bare for service, bare in zip(service_ms, bare_ms, strict=True)]
+    bare_ms = sides["session_run"]
     return {
-        "session_run": percentiles(bare_ms),
-        "service_recommend": percentiles(service_ms),
-        "overhead": percentiles(differences_ms),
+        **{side: percentiles(latencies_ms) for side, latencies_ms in sides.items()},
+        "overhead": percentiles(
+            [ours - bare for ours, bare in zip(sides["service_recommend"], bare_ms, strict=True)]
+        ),
+        "overhead_on_a_thread": percentiles(
+            [ours - bare for ours, bare in zip(sides["on_a_thread"], bare_ms, strict=True)]
+        ),
         "variant": session.name,
     }
 

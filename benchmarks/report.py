@@ -55,6 +55,7 @@ def overhead_table() -> str:
             ("`session.run` alone", result["figures"]["session_run"]),
             ("`service.recommend`", result["figures"]["service_recommend"]),
             ("overhead, pair by pair", result["figures"]["overhead"]),
+            ("overhead were every run on a thread", result["figures"]["overhead_on_a_thread"]),
         )
     ]
     head = ["| | p50 | p95 | p99 |", "| --- | --- | --- | --- |"]

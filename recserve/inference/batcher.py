@@ -1,6 +1,7 @@
 """Micro-batching: requests that wait for the same model share its next run."""
 
 import asyncio
+import math
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
@@ -9,6 +10,11 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+
+MAX_INLINE_S = 1e-3
+"Below this, holding up the event loop costs less than waking a thread."
+SMOOTHING = 0.2
+"Weight of the newest run in the smoothed duration."
 
 
 class Scored(NamedTuple):
@@ -19,6 +25,12 @@ class Scored(NamedTuple):
     batch_size: int
 
 
+class _Run(NamedTuple):
+    scores: NDArray[np.float32]
+    started_s: float
+    duration_s: float
+
+
 class _Waiting(NamedTuple):
     history: Sequence[int]
     answer: "asyncio.Future[Scored]"
@@ -27,13 +39,16 @@ class _Waiting(NamedTuple):
 class MicroBatcher:
     """Work-conserving batches: an idle model runs at once, whoever waits joins the next run.
 
-    Nobody is ever delayed in the hope of company. All calls come from one event loop; runs happen on
-    `executor`, one at a time.
+    Nobody is delayed in the hope of company: a run takes those that the event loop has already let in.
+    Short runs happen on the event loop, since waking a thread and coming back costs more than they take
+    (`docs/decisions.md`); longer ones on `executor`, one at a time, where ONNX Runtime releases the GIL.
+    All calls come from one event loop.
 
     Args:
         score: scores a batch, (batch, length) item numbers -> (batch, n_items).
-        executor: where runs happen; ONNX Runtime releases the GIL there.
+        executor: where longer runs happen.
         max_size: largest batch; 1 turns batching off.
+        max_inline_s: longest run, by the time the last ones took, that may hold up the event loop.
     """
 
     def __init__(
@@ -42,12 +57,16 @@ class MicroBatcher:
         executor: Executor,
         *,
         max_size: int,
+        max_inline_s: float = MAX_INLINE_S,
     ) -> None:
         self._score = score
         self._executor = executor
         self._max_size = max_size
+        self._max_inline_s = max_inline_s
         self._waiting: deque[_Waiting] = deque()
-        self._is_running = False
+        self._is_busy = False
+        self._row_s = math.inf
+        "Smoothed duration of a run for each row of its batch; unknown runs count as long."
 
     async def score(self, history: Sequence[int]) -> Scored:
         """Score every item for one user.
@@ -55,41 +74,63 @@ class MicroBatcher:
         Args:
             history: item numbers, newest last, at least one.
         """
-        waiting = _Waiting(history, asyncio.get_running_loop().create_future())
+        loop = asyncio.get_running_loop()
+        waiting = _Waiting(history, loop.create_future())
         self._waiting.append(waiting)
-        if not self._is_running:
-            self._start_run()
+        if not self._is_busy:
+            self._is_busy = True
+            loop.call_soon(self._start_run, loop)
         return await waiting.answer
 
-    def _start_run(self) -> None:
+    def _start_run(self, loop: asyncio.AbstractEventLoop) -> None:
+        batch = self._take_batch()
+        if not batch:
+            self._is_busy = False
+            return
+        histories = [waiting.history for waiting in batch]
+        if self._row_s * len(batch) > self._max_inline_s:
+            run = loop.run_in_executor(self._executor, self._run, histories)
+            run.add_done_callback(lambda run: self._finish_run(loop, batch, run))
+        else:
+            inline: asyncio.Future[_Run] = loop.create_future()
+            try:
+                inline.set_result(self._run(histories))
+            except Exception as err:
+                inline.set_exception(err)
+            self._finish_run(loop, batch, inline)
+
+    def _take_batch(self) -> list[_Waiting]:
+        """The longest waiting, without those whose callers went away."""
         batch: list[_Waiting] = []
         while self._waiting and len(batch) < self._max_size:
             waiting = self._waiting.popleft()
-            if not waiting.answer.done():  # the caller went away
+            if not waiting.answer.done():
                 batch.append(waiting)
-        self._is_running = bool(batch)
-        if batch:
-            loop = asyncio.get_running_loop()
-            run = loop.run_in_executor(self._executor, self._run, [w.history for w in batch])
-            run.add_done_callback(lambda run: self._finish_run(batch, run))
+        return batch
 
-    def _run(self, histories: list[Sequence[int]]) -> tuple[NDArray[np.float32], float]:
+    def _run(self, histories: list[Sequence[int]]) -> _Run:
         started_s = perf_counter()
-        return self._score(pad(histories)), started_s
+        scores = self._score(pad(histories))
+        return _Run(scores, started_s, perf_counter() - started_s)
 
     def _finish_run(
-        self, batch: list[_Waiting], run: "asyncio.Future[tuple[NDArray[np.float32], float]]"
+        self, loop: asyncio.AbstractEventLoop, batch: list[_Waiting], run: "asyncio.Future[_Run]"
     ) -> None:
         error = run.exception()
+        if error is None:
+            scores, started_s, duration_s = run.result()
+            row_s = duration_s / len(batch)
+            self._row_s = (
+                row_s if math.isinf(self._row_s) else self._row_s + SMOOTHING * (row_s - self._row_s)
+            )
         for row, waiting in enumerate(batch):
             if waiting.answer.done():
                 continue
             if error is not None:
                 waiting.answer.set_exception(error)
             else:
-                scores, started_s = run.result()
                 waiting.answer.set_result(Scored(scores[row], started_s, len(batch)))
-        self._start_run()
+        loop.call_soon(self._start_run, loop)
 
 
 def pad(histories: Sequence[Sequence[int]]) -> NDArray[np.int64]:

@@ -27,7 +27,7 @@ def test_result_file_says_what_one_must_know_to_believe_it(
     assert result["machine"]["packages"]["onnxruntime"]
 
 
-def test_tables_of_the_readme_are_those_of_the_result_files(repository: Path, tmp_path: Path) -> None:
+def test_readme_shows_what_the_models_answer_and_what_was_measured(repository: Path, tmp_path: Path) -> None:
     readme = tmp_path / "README.md"
     readme.write_text((repository / "README.md").read_text())
 
@@ -36,9 +36,9 @@ def test_tables_of_the_readme_are_those_of_the_result_files(repository: Path, tm
     assert readme.read_text() == (repository / "README.md").read_text()
 
 
-def test_readme_without_a_tables_place_is_refused(tmp_path: Path) -> None:
+def test_readme_without_a_place_for_them_is_refused(tmp_path: Path) -> None:
     readme = tmp_path / "README.md"
     readme.write_text("nothing here")
 
-    with pytest.raises(ValueError, match="has no table"):
+    with pytest.raises(ValueError, match="has no <!-- answer"):
         report.update_readme(readme)

@@ -1,12 +1,14 @@
 import asyncio
 import threading
+from collections.abc import Coroutine
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from recserve.inference.batcher import MicroBatcher, pad
+from recserve.inference.batcher import MicroBatcher, Scored, pad
 
 
 class GatedModel:
@@ -14,14 +16,23 @@ class GatedModel:
 
     def __init__(self) -> None:
         self.gate = threading.Semaphore(0)
+        self.has_begun = threading.Event()
         self.batches: list[list[int]] = []
 
     def __call__(self, history: NDArray[np.int64]) -> NDArray[np.float32]:
+        self.has_begun.set()
         self.gate.acquire()
         self.batches.append(history[:, -1].tolist())
         if -1 in history:
             raise ValueError("a model that fails")
         return history[:, -1:].astype(np.float32)
+
+
+async def running(model: GatedModel, request: Coroutine[Any, Any, Scored]) -> asyncio.Task[Scored]:
+    """The request as a task, once the model works on it."""
+    task = asyncio.create_task(request)
+    await asyncio.to_thread(model.has_begun.wait)
+    return task
 
 
 @pytest.fixture
@@ -37,8 +48,9 @@ def executor() -> ThreadPoolExecutor:
 async def test_idle_model_runs_at_once_and_waiters_share_the_next_run(
     model: GatedModel, executor: ThreadPoolExecutor
 ) -> None:
-    batcher = MicroBatcher(model, executor, max_size=8)
-    requests = [asyncio.create_task(batcher.score([item])) for item in (1, 2, 3, 4)]
+    batcher = MicroBatcher(model, executor, max_size=8, max_inline_s=0)
+    requests = [await running(model, batcher.score([1]))]
+    requests += [asyncio.create_task(batcher.score([item])) for item in (2, 3, 4)]
     await asyncio.sleep(0)
     model.gate.release(2)
     scored = await asyncio.gather(*requests)
@@ -48,19 +60,49 @@ async def test_idle_model_runs_at_once_and_waiters_share_the_next_run(
     assert [s.batch_size for s in scored] == [1, 3, 3, 3]
 
 
+async def test_requests_that_arrive_together_share_a_run(
+    model: GatedModel, executor: ThreadPoolExecutor
+) -> None:
+    batcher = MicroBatcher(model, executor, max_size=8)
+    model.gate.release(1)
+
+    await asyncio.gather(*(batcher.score([item]) for item in (1, 2, 3)))
+
+    assert model.batches == [[1, 2, 3]]
+
+
+@pytest.mark.parametrize(("max_inline_s", "thread"), [(0.0, "pool"), (3600.0, "MainThread")])
+async def test_short_runs_stay_on_the_event_loop_once_they_are_known_to_be_short(
+    max_inline_s: float, thread: str
+) -> None:
+    threads: list[str] = []
+
+    def score(history: NDArray[np.int64]) -> NDArray[np.float32]:
+        threads.append(threading.current_thread().name)
+        return history.astype(np.float32)
+
+    with ThreadPoolExecutor(1, thread_name_prefix="pool") as pool:
+        batcher = MicroBatcher(score, pool, max_size=8, max_inline_s=max_inline_s)
+        for _ in range(2):
+            await batcher.score([1])
+
+    assert threads[0].startswith("pool")
+    assert threads[1].startswith(thread)
+
+
 async def test_batch_never_exceeds_its_largest_size(model: GatedModel, executor: ThreadPoolExecutor) -> None:
     batcher = MicroBatcher(model, executor, max_size=2)
-    requests = [asyncio.create_task(batcher.score([item])) for item in range(1, 6)]
-    await asyncio.sleep(0)
     model.gate.release(5)
-    await asyncio.gather(*requests)
 
-    assert [len(batch) for batch in model.batches] == [1, 2, 2]
+    await asyncio.gather(*(batcher.score([item]) for item in range(1, 6)))
+
+    assert [len(batch) for batch in model.batches] == [2, 2, 1]
 
 
 async def test_caller_that_went_away_is_not_run(model: GatedModel, executor: ThreadPoolExecutor) -> None:
     batcher = MicroBatcher(model, executor, max_size=8)
-    first, gone, last = (asyncio.create_task(batcher.score([item])) for item in (1, 2, 3))
+    first = await running(model, batcher.score([1]))
+    gone, last = (asyncio.create_task(batcher.score([item])) for item in (2, 3))
     await asyncio.sleep(0)
     gone.cancel()
     await asyncio.sleep(0)
@@ -74,8 +116,7 @@ async def test_failing_run_reaches_its_callers_and_the_next_run_goes_on(
     model: GatedModel, executor: ThreadPoolExecutor
 ) -> None:
     batcher = MicroBatcher(model, executor, max_size=8)
-    failing = asyncio.create_task(batcher.score([-1]))
-    await asyncio.sleep(0)
+    failing = await running(model, batcher.score([-1]))
     following = asyncio.create_task(batcher.score([2]))
     await asyncio.sleep(0)
     model.gate.release(2)

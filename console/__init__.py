@@ -1,0 +1,1 @@
+"""The console: what operators, engineers and callers of Recserve look at."""

@@ -1,0 +1,1 @@
+"""The console's rooms, one module each; `show` draws the room."""

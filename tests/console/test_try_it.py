@@ -1,0 +1,256 @@
+"""The view "Try it", run by Streamlit without a browser: against the real service, and in every state."""
+
+import re
+from collections.abc import Callable
+
+import pytest
+import streamlit as st
+from streamlit.testing.v1 import AppTest
+
+from console.views import try_it
+from tests.console.conftest import ANSWER, FILMS, REPOSITORY, Reply, StandIn
+
+Open = Callable[..., AppTest]
+
+
+@pytest.fixture
+def open_view(monkeypatch: pytest.MonkeyPatch) -> Open:
+    """Open the view for an API, at a link."""
+
+    def open_at(url: str, **link: str) -> AppTest:
+        monkeypatch.setenv("RECSERVE_API_URL", url)
+        app = AppTest.from_file(str(REPOSITORY / "console/app.py"), default_timeout=20)
+        for name, value in link.items():
+            app.query_params[name] = value
+        return settle(app.run())
+
+    return open_at
+
+
+def settle(app: AppTest) -> AppTest:
+    """The app after a run, which never ends in a traceback."""
+    assert not app.exception, app.exception[0].stack_trace
+    return app
+
+
+def titles(app: AppTest) -> list[str]:
+    (table,) = [html.body for html in app.html if "<table" in html.body]
+    return re.findall(r'class="title">([^<]*)<', table)
+
+
+def said(app: AppTest) -> str:
+    """All sentences on the screen."""
+    elements = [*app.info, *app.warning, *app.error, *app.caption, *app.text]
+    return "\n".join(element.value for element in elements)
+
+
+def test_screen_is_alive_at_once(open_view: Open, service_url: str) -> None:
+    app = open_view(service_url)
+
+    assert app.title[0].value == "What would you recommend to somebody who liked …?"
+    assert app.multiselect(key="films").value == [260, 1196, 1210]
+    assert len(titles(app)) == 8
+    assert "Personalised from the films you chose." in said(app)
+    assert re.search(r"Model \*\*\w+\*\*, version \S+", said(app))
+    assert not app.warning
+
+
+def test_answer_shows_where_its_time_went(open_view: Open, service_url: str) -> None:
+    app = open_view(service_url)
+
+    times = {metric.label: float(metric.value.removesuffix(" ms")) for metric in app.metric}
+    assert list(times) == ["Round trip", "In the app", "On the way"]
+    assert times["Round trip"] == pytest.approx(times["In the app"] + times["On the way"], abs=0.11)
+    assert app.get("vega_lite_chart") or app.get("arrow_vega_lite_chart")
+
+
+def test_choosing_another_film_changes_answer_and_link(open_view: Open, service_url: str) -> None:
+    app = open_view(service_url)
+    before = titles(app)
+
+    settle(app.multiselect(key="films").set_value([260, 1]).run())
+
+    assert titles(app) != before
+    assert app.query_params == {"items": "260,1", "k": "8"}
+
+
+def test_answer_has_as_many_films_as_asked_for(open_view: Open, service_url: str) -> None:
+    app = open_view(service_url)
+
+    settle(app.slider(key="k").set_value(3).run())
+
+    assert len(titles(app)) == 3
+    assert app.query_params["k"] == "3"
+
+
+def test_link_opens_what_it_names(open_view: Open, service_url: str) -> None:
+    app = open_view(service_url, items="1,356", k="5")
+
+    assert app.multiselect(key="films").value == [1, 356]
+    assert len(titles(app)) == 5
+
+
+def test_tampered_link_is_ignored_with_a_sentence(open_view: Open, service_url: str) -> None:
+    app = open_view(service_url, items="260,**x**,<b>", k="1000")
+
+    assert [warning.value for warning in app.warning] == [
+        "The link asks for a number of films that is not between 1 and 20; here are 8.",
+        "The catalogue lacks 2 of the 3 films in the link; the rest are shown.",
+    ]
+    assert len(titles(app)) == 8
+    assert app.query_params == {"items": "260", "k": "8"}
+
+
+def test_known_user_is_recommended_to_from_their_history(open_view: Open, service_url: str) -> None:
+    app = open_view(service_url, user="ana", k="5")
+
+    assert app.title[0].value == "What would you recommend to this user?"
+    assert "Personalised from this user's history." in said(app)
+    assert len(titles(app)) == 5
+
+
+def test_unknown_user_is_explained(open_view: Open, service_url: str) -> None:
+    app = open_view(service_url, user="nobody-of-this-name")
+
+    assert "No history is stored under this user id, so these are the most popular films" in said(app)
+    assert len(titles(app)) == 8
+
+
+def test_switching_to_users_and_back_keeps_both_questions(open_view: Open, service_url: str) -> None:
+    app = open_view(service_url, items="1,356", k="5")
+
+    settle(app.segmented_control(key="mode").set_value(try_it.BY_USER).run())
+    assert said(app) == "Type a user id and press Enter."
+    settle(app.text_input(key="user").set_value(" ana ").run())
+    assert app.query_params == {"user": "ana", "k": "5"}
+    settle(app.segmented_control(key="mode").set_value(try_it.BY_FILMS).run())
+
+    assert app.multiselect(key="films").value == [1, 356]
+    assert app.query_params == {"items": "1,356", "k": "5"}
+
+
+def test_switching_to_films_from_a_link_to_a_user_starts_with_the_example(
+    open_view: Open, service_url: str
+) -> None:
+    app = open_view(service_url, user="ana")
+
+    settle(app.segmented_control(key="mode").set_value(try_it.BY_FILMS).run())
+
+    assert app.multiselect(key="films").value == [260, 1196, 1210]
+    assert len(titles(app)) == 8
+
+
+def test_nothing_chosen_asks_for_a_film_and_not_the_api(open_view: Open, stand_in: StandIn) -> None:
+    app = open_view(stand_in.url, items="")
+
+    assert said(app) == "Pick at least one film."
+    assert not any(path.startswith("/api/recommend") for _, path, _, _ in stand_in.asked)
+
+
+def test_call_can_be_copied(open_view: Open, stand_in: StandIn) -> None:
+    app = open_view(stand_in.url, items="356", k="2")
+
+    assert app.code[0].value.startswith(f"curl {stand_in.url}/recommend \\\n")
+    assert """-d '{"history":[356],"k":2}'""" in app.code[0].value
+
+
+def test_films_of_the_same_title_are_told_apart(open_view: Open, stand_in: StandIn) -> None:
+    app = open_view(stand_in.url)
+
+    assert app.multiselect(key="films").options[2:] == [
+        "Heat & Dust <b>",
+        "Heat (1995) · 593",
+        "Heat (1995) · 594",
+    ]
+
+
+def test_film_that_a_newer_catalogue_lacks_is_no_longer_chosen(open_view: Open, stand_in: StandIn) -> None:
+    app = open_view(stand_in.url, items="356,296")
+
+    stand_in.replies["items"] = Reply({"total": 1, "items": FILMS[:1]})
+    st.cache_data.clear()
+    settle(app.run())
+
+    assert app.multiselect(key="films").value == [356]
+    assert app.query_params["items"] == "356"
+
+
+def test_api_that_is_not_there_is_named_with_a_remedy(open_view: Open, nowhere: str) -> None:
+    app = open_view(nowhere)
+
+    assert f"No recommendation API answers at `{nowhere}`" in said(app)
+    assert "Start one with `make run`, or set `RECSERVE_API_URL`" in said(app)
+    assert not app.multiselect
+
+
+def test_starting_api_is_asked_again_at_the_press_of_a_button(open_view: Open, stand_in: StandIn) -> None:
+    ready = stand_in.replies["health/ready"]
+    stand_in.replies["health/ready"] = Reply({"detail": "the process is still starting"}, 503)
+    app = open_view(stand_in.url, items="356", k="2")
+    assert "not ready to answer" in said(app)
+    assert "The API says: the process is still starting" in said(app)
+
+    stand_in.replies["health/ready"] = ready
+    settle(app.button[0].click().run())
+
+    assert titles(app) == ["Heat (1995)", "Heat &amp; Dust &lt;b&gt;"]
+    assert app.multiselect(key="films").value == [356]
+
+
+def test_busy_api_says_when_to_ask_again(open_view: Open, stand_in: StandIn) -> None:
+    stand_in.replies["recommend"] = Reply({"detail": "64 requests are in flight"}, 429, {"retry-after": "1"})
+
+    app = open_view(stand_in.url)
+
+    assert "turned this question away.**  \nAsk again in 1 s." in said(app)
+    assert app.multiselect(key="films").value
+    assert app.button[0].label == "Ask again"
+
+
+def test_refusal_is_shown_as_the_plain_text_it_is(open_view: Open, stand_in: StandIn) -> None:
+    stand_in.replies["recommend"] = Reply({"detail": "**no** [link](http://x)"}, 400)
+
+    app = open_view(stand_in.url)
+
+    assert app.text[0].value == "The API says: **no** [link](http://x)"
+    assert not app.button
+
+
+def test_slow_answer_is_remarked_on(
+    open_view: Open, stand_in: StandIn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(try_it, "SLOW_MS", 50.0)
+    stand_in.replies["recommend"] = Reply(ANSWER, headers={"server-timing": "infer;dur=900"}, delay_s=0.06)
+
+    app = open_view(stand_in.url)
+
+    assert re.search(r"This took 0\.\d s, 0\.9 s of it in the server\.", said(app))
+
+
+def test_answer_without_server_timing_still_shows_the_round_trip(open_view: Open, stand_in: StandIn) -> None:
+    stand_in.replies["recommend"] = Reply(ANSWER)
+
+    app = open_view(stand_in.url)
+
+    assert [metric.label for metric in app.metric] == ["Round trip"]
+    assert "no `server-timing` header" in said(app)
+
+
+@pytest.mark.parametrize(
+    ("answer", "sentence"),
+    [
+        ({"basis": "no_known_items", "n_unknown_items": 2}, "The catalogue holds none of the films"),
+        ({"basis": "empty_history"}, "Nothing is known about this person's taste"),
+        ({"n_unknown_items": 1}, "1 item of the history is not in the catalogue."),
+        ({"n_unknown_items": 2}, "2 items of the history are not in the catalogue."),
+        ({"cold_start": True}, "Cold start: this question met a process that was not warm yet."),
+        ({"basis": "a_later_idea"}, "Model **blend**"),
+        ({"items": []}, "No film is left to recommend."),
+    ],
+)
+def test_answer_says_what_it_rests_on(
+    open_view: Open, stand_in: StandIn, answer: dict[str, object], sentence: str
+) -> None:
+    stand_in.replies["recommend"] = Reply(ANSWER | answer)
+
+    assert sentence in said(open_view(stand_in.url))
