@@ -49,7 +49,8 @@ def run_stack(root: Path, *, port: int, console_port: int) -> None:
         StackError: a port is taken, or a part fails to start or stops by itself.
         HostStartError: local.settings.json cannot be used.
     """
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    for stop in (signal.SIGINT, signal.SIGTERM):  # a shell starts background jobs deaf to SIGINT
+        signal.signal(stop, signal.default_int_handler)
     host = f"http://127.0.0.1:{port}"
     console = f"http://127.0.0.1:{console_port}"
     streamlit = [

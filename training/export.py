@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import cast
 
 import numpy as np
+import onnx
 import onnxruntime as ort
 import torch
 from numpy.typing import NDArray
@@ -44,11 +45,23 @@ def export_onnx(scorer: nn.Module, path: Path, *, example: NDArray[np.int64]) ->
         dynamo=True,
         verbose=False,
     )
+    _strip_traces(path)
     for length in (1, 3, example.shape[1]):
         history = example[:, -length:]
         difference = np.abs(score_onnx(path, history) - score_all(scorer, history)).max()
         if not difference < TOLERANCE:
             raise ExportError(f"{path.name} differs from its module by {difference} at length {length}")
+
+
+def _strip_traces(path: Path) -> None:
+    """Remove the stack traces that the exporter leaves in the graph: they hold paths of this machine."""
+    model = onnx.load(path)
+    for node in model.graph.node:
+        del node.metadata_props[:]
+    for info in (*model.graph.value_info, *model.graph.input, *model.graph.output, *model.graph.initializer):
+        del info.metadata_props[:]
+    del model.metadata_props[:]
+    onnx.save(model, path)
 
 
 def score_onnx(path: Path, history: NDArray[np.int64]) -> NDArray[np.float32]:

@@ -103,3 +103,10 @@ def test_repetition_in_a_history_changes_no_shape(models_dir: Path, manifest: Ma
         scores = session.run(["scores"], {"history": np.full((2, manifest.max_history), 5)})[0]
         assert scores.shape == (2, manifest.dataset.n_items)
         assert np.isfinite(scores).all()
+
+
+def test_graphs_hold_no_paths_of_the_machine_that_made_them(models_dir: Path, manifest: Manifest) -> None:
+    for variant in manifest.ladder:
+        content = (models_dir / variant.file.name).read_bytes()
+        assert b".py" not in content
+        assert b"site-packages" not in content
