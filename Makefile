@@ -2,7 +2,7 @@
 
 PYTHON ?= python3
 BIN := .venv/bin
-VERSION := $(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])')
+VERSION := $(or $(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2>/dev/null),none)
 INSTALLED := .venv/.installed-$(VERSION)
 DATA ?= ../shared/data/ml-latest-small
 
@@ -36,7 +36,7 @@ train: training-deps
 # that it does not read), pip does.
 $(INSTALLED): requirements-dev.txt
 	@case $(VERSION) in 3.11|3.12|3.13) ;; *) \
-	  echo "Recserve needs Python 3.11, 3.12 or 3.13; $(PYTHON) is $(VERSION). Try: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 1;; esac
+	  echo "Recserve needs Python 3.11, 3.12 or 3.13; the version of $(PYTHON) is: $(VERSION). Try: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 1;; esac
 	$(PYTHON) -m venv --clear .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check $(shell grep '^uv==' requirements-dev.txt)
 	$(BIN)/uv pip install --quiet --python $(BIN)/python -r requirements-dev.txt \
@@ -62,4 +62,4 @@ lock: $(INSTALLED)
 	  -c requirements.txt -o requirements-dev.txt $(LOCK_FLAGS)
 
 clean:
-	rm -rf .venv .venv-worker .local .mypy_cache .ruff_cache .pytest_cache
+	rm -rf .venv .venv-worker .local .*_cache .hypothesis

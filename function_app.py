@@ -39,17 +39,17 @@ async def recommend_user(req: HttpRequest) -> HttpResponse:
 
 @app.route("items", methods=["GET"])
 async def items(req: HttpRequest) -> HttpResponse:
-    return await answer("items", lambda s, _: s.search(read_params(req, CatalogueRequest)))
+    return await answer("items", lambda s, timeline: s.search(read_params(req, CatalogueRequest), timeline))
 
 
 @app.route("items/{item_id}/similar", methods=["GET"])
 async def similar(req: HttpRequest) -> HttpResponse:
-    return await answer("similar", lambda s, _: s.similar(read_params(req, SimilarRequest)))
+    return await answer("similar", lambda s, timeline: s.similar(read_params(req, SimilarRequest), timeline))
 
 
 @app.route("popular", methods=["GET"])
 async def popular(req: HttpRequest) -> HttpResponse:
-    return await answer("popular", lambda s, _: s.popular(read_params(req, PopularRequest)))
+    return await answer("popular", lambda s, timeline: s.popular(read_params(req, PopularRequest), timeline))
 
 
 @app.route("models", methods=["GET"])
@@ -74,4 +74,4 @@ async def openapi(req: HttpRequest) -> HttpResponse:
 
 @app.warm_up_trigger("context")
 async def warmup(context: WarmUpContext) -> None:
-    await (await startup.service()).warm_up()
+    await startup.warm_up()

@@ -17,7 +17,6 @@ from recserve.inference.batcher import MicroBatcher, pad
 from recserve.schemas import RecommendRequest
 from recserve.settings import read_settings
 from recserve.telemetry import names
-from recserve.telemetry.cold_start import ColdStart
 from recserve.telemetry.timeline import Timeline
 
 HISTORY_LENGTH = 50
@@ -28,7 +27,9 @@ N_BURN_IN = 200
 async def measure_overhead(n: int) -> dict[str, Any]:
     """Latencies in ms of the bare run, the service, and the service with every run on a thread."""
     with tempfile.TemporaryDirectory() as state_dir:
-        service = build_service(read_settings({"RECSERVE_STATE_PATH": f"{state_dir}/state.db"}), ColdStart())
+        service = build_service(
+            read_settings({"RECSERVE_STATE_PATH": f"{state_dir}/state.db"}), Timeline("start")
+        )
         history = service.models.catalogue.columns.ids[:HISTORY_LENGTH]
         request = RecommendRequest(history=history, k=10)
         session = next(iter(service.models.sessions.values()))

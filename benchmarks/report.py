@@ -13,7 +13,6 @@ from recserve.bootstrap import build_service
 from recserve.schemas import RecommendRequest
 from recserve.settings import read_settings
 from recserve.telemetry import names
-from recserve.telemetry.cold_start import ColdStart
 from recserve.telemetry.timeline import Timeline
 
 README = Path(__file__).parent.parent / "README.md"
@@ -24,7 +23,7 @@ def example_answer() -> str:
     """The answer to the README's request, from the models in this repository."""
     with tempfile.TemporaryDirectory() as state_dir:
         settings = read_settings({"RECSERVE_STATE_PATH": f"{state_dir}/state.db"})
-        service = build_service(settings, ColdStart())
+        service = build_service(settings, Timeline("start"))
         request = RecommendRequest(history=[260, 1196, 1210], k=5)
         recommendations = asyncio.run(service.recommend(request, Timeline(names.RECOMMEND)))
     answer = msgspec.to_builtins(recommendations) | {"recommendation_id": "..."}

@@ -35,6 +35,8 @@ class Part:
     argv: list[str]
     ready_url: str
     "Answers 200 once the part can be used."
+    is_silent: bool = False
+    "Its standard output repeats what we say; errors are shown in any case."
 
 
 def run_stack(root: Path, *, port: int, console_port: int) -> None:
@@ -49,8 +51,9 @@ def run_stack(root: Path, *, port: int, console_port: int) -> None:
         StackError: a port is taken, or a part fails to start or stops by itself.
         HostStartError: local.settings.json cannot be used.
     """
-    for stop in (signal.SIGINT, signal.SIGTERM):  # a shell starts background jobs deaf to SIGINT
-        signal.signal(stop, signal.default_int_handler)
+    for name in ("SIGINT", "SIGTERM", "SIGHUP"):  # a shell starts background jobs deaf to SIGINT
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), signal.default_int_handler)
     host = f"http://127.0.0.1:{port}"
     console = f"http://127.0.0.1:{console_port}"
     streamlit = [
@@ -59,7 +62,7 @@ def run_stack(root: Path, *, port: int, console_port: int) -> None:
     ]
     parts = [
         Part("functions", ["-m", "emulator", "start", "--port", str(port)], f"{host}/api/health/ready"),
-        Part("console", streamlit, f"{console}/_stcore/health"),
+        Part("console", streamlit, f"{console}/_stcore/health", is_silent=True),
     ]
     for name, taken in (("function app", port), ("console", console_port)):
         _require_free(name, taken)
@@ -92,18 +95,30 @@ def _load_demo_users(root: Path) -> None:
     """Put the demo's users where the function app will look for them."""
     settings = load_local_settings(root)
     values = {name: value for name, value in settings.values.items() if value} if settings else {}
-    subprocess.run(
+    loaded = subprocess.run(
         [sys.executable, "-m", "recserve.state", "load", str(DEMO_USERS)],
         cwd=root,
         env=values | os.environ,
-        check=True,
+        capture_output=True,
+        text=True,
+        check=False,
     )
+    if loaded.returncode:
+        raise StackError(
+            f"the demo's users cannot be stored: {loaded.stderr.strip().removeprefix('error: ')}"
+        )
 
 
 @contextmanager
 def _process(part: Part, root: Path, environ: Mapping[str, str]) -> Iterator[subprocess.Popen[bytes]]:
     """The part's process, in a session of its own so that Ctrl-C reaches it through us alone."""
-    process = subprocess.Popen([sys.executable, *part.argv], cwd=root, env=environ, start_new_session=True)
+    process = subprocess.Popen(
+        [sys.executable, *part.argv],
+        cwd=root,
+        env=environ,
+        stdout=subprocess.DEVNULL if part.is_silent else None,
+        start_new_session=True,
+    )
     try:
         yield process
     finally:
@@ -128,8 +143,11 @@ def _wait_until_ready(part: Part, process: subprocess.Popen[bytes]) -> None:
             continue
         if answer.status_code == 200:
             return
-        said = answer.text
-        time.sleep(0.2)
+        problem = answer.json()
+        if problem["title"] == "Start-up failed":
+            raise StackError(f"{part.name}: {problem['detail']}")
+        said = problem["detail"]
+        time.sleep(0.05)
     raise StackError(f"{part.name} is not ready after {READY_TIMEOUT_S:.0f} s; {part.ready_url} says {said}")
 
 
@@ -149,8 +167,8 @@ def _welcome(host: str, console: str) -> str:
     answer = httpx.post(url, json=EXAMPLE, timeout=10).json()
     curl = f"curl -s -X POST {url} -H 'content-type: application/json' -d {shlex.quote(body)}"
     return f"""
-Recommendations  {host}/api/recommend
-Console          {console}
+Function app  {host}
+Console       {console}
 
 Try it:
 

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from concurrent.futures import Future
 from typing import TYPE_CHECKING
 
-from recserve.errors import ModelNotReady, RecserveError
+from recserve.errors import NotReady, RecserveError, StartupFailed
 from recserve.settings import Settings, read_settings
 from recserve.telemetry.cold_start import ColdStart
 from recserve.telemetry.export import Telemetry
@@ -28,11 +28,16 @@ STARTUP_WAIT_S = 30.0
 log = logging.getLogger(__name__)
 
 
-def build_service(settings: Settings, cold_start: ColdStart) -> "RecommendationService":
+def build_service(settings: Settings, timeline: Timeline) -> "RecommendationService":
     """Put a service together; its models are loaded and have each run once.
+
+    Args:
+        settings: the app's settings.
+        timeline: stamped with each phase as it ends.
 
     Raises:
         InvalidModels: the models directory is missing, damaged or contradictory.
+        StateUnavailable: the user store cannot be opened.
     """
     from concurrent.futures import ThreadPoolExecutor
 
@@ -44,12 +49,13 @@ def build_service(settings: Settings, cold_start: ColdStart) -> "RecommendationS
     from recserve.service import RecommendationService
     from recserve.state.sqlite import SqliteStore
 
-    mark = cold_start.timeline.mark
-    mark("imports")
-    models = load_models(settings.models_dir, n_threads=1, mark=mark)
+    timeline.mark("imports")
+    models = load_models(
+        settings.models_dir, n_threads=settings.recserve_inference_threads, mark=timeline.mark
+    )
     users = SqliteStore(settings.state_path)
-    mark("state")
-    inference = ThreadPoolExecutor(settings.recserve_inference_threads, thread_name_prefix="inference")
+    timeline.mark("state")
+    inference = ThreadPoolExecutor(len(models.sessions), thread_name_prefix="inference")
     batchers = {
         name: MicroBatcher(session.score, inference, max_size=settings.recserve_max_batch)
         for name, session in models.sessions.items()
@@ -60,7 +66,6 @@ def build_service(settings: Settings, cold_start: ColdStart) -> "RecommendationS
         users=users,
         limiter=Limiter(FixedLimit(settings.recserve_max_in_flight)),
         brownout=Brownout(tuple(batchers), starts_at=settings.recserve_brownout_at),
-        cold_start=cold_start,
     )
 
 
@@ -84,16 +89,21 @@ class Startup:
     def _run(self) -> None:
         try:
             settings = read_settings(self._environ)
-            service = build_service(settings, self._cold_start)
+            self._service = build_service(settings, self._cold_start.timeline)
+            self._cold_start.is_ready = True
+            self._telemetry = Telemetry(settings)
+            self.record(self._cold_start.timeline)
         except BaseException as err:
             self._failure = err
-            log.error("not ready: %s", err, exc_info=not isinstance(err, RecserveError))
-        else:
-            self._telemetry = Telemetry(settings)
-            self._service = service
-            self.record(self._cold_start.timeline)
+            log.error("start-up failed: %s", err, exc_info=not isinstance(err, RecserveError))
+        finally:
+            self._ended.set_result(None)
+        if self._telemetry is not None:
             self._telemetry.attach()
-        self._ended.set_result(None)
+
+    def meet(self) -> bool:
+        """An invocation came in. True when it met a process that is not warm."""
+        return self._cold_start.meet()
 
     async def service(self, *, wait_s: float = STARTUP_WAIT_S) -> "RecommendationService":
         """The service, once it is ready.
@@ -102,15 +112,21 @@ class Startup:
             wait_s: how long to wait for a start that has not ended yet.
 
         Raises:
-            ModelNotReady: it did not get ready in time, or never will; the message says why.
+            NotReady: it did not get ready in time.
+            StartupFailed: it never will; the message says why.
         """
         if not self._ended.done():
             await asyncio.wait([asyncio.wrap_future(self._ended)], timeout=wait_s)
-        if self._service is not None:
-            return self._service
         if self._failure is not None:
-            raise ModelNotReady(f"the process cannot serve: {self._failure}") from self._failure
-        raise ModelNotReady("the process is still starting; try again shortly")
+            raise StartupFailed(f"the process cannot serve: {self._failure}") from self._failure
+        if self._service is None:
+            raise NotReady("the process is still starting; try again shortly")
+        return self._service
+
+    async def warm_up(self) -> None:
+        """Make the process warm before the first user comes; for the warmup trigger."""
+        await (await self.service()).warm_up()
+        self.meet()
 
     def record(self, timeline: Timeline) -> None:
         """Hand a finished timeline to telemetry."""

@@ -7,7 +7,9 @@
     |   |-- BodyTooLarge
     |   `-- UnknownItem         an item id that the catalogue does not hold
     |-- Overloaded              admission control refused; try later
-    |-- ModelNotReady           the process is starting, or its models failed to load
+    |-- NotReady                the process is still starting
+    |   `-- StartupFailed       it never will be ready; what failed is the cause
+    |-- StateUnavailable        the store of user histories cannot be used
     |-- InvalidModels           a models directory that is missing, damaged or contradictory
     `-- InvalidSettings         app settings that cannot be used
 
@@ -60,7 +62,15 @@ class Overloaded(RecserveError):
         self.retry_after_s = retry_after_s
 
 
-class ModelNotReady(RecserveError):
+class NotReady(RecserveError):
+    pass
+
+
+class StartupFailed(NotReady):
+    pass
+
+
+class StateUnavailable(RecserveError):
     pass
 
 

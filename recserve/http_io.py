@@ -3,7 +3,7 @@
 import logging
 import math
 import re
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import azure.functions as func
@@ -15,13 +15,14 @@ from recserve.errors import (
     BodyTooLarge,
     InvalidRequest,
     MalformedBody,
-    ModelNotReady,
+    NotReady,
     Overloaded,
     RecserveError,
+    StartupFailed,
     UnknownItem,
     UnsupportedContentType,
 )
-from recserve.schemas import Problem, Request
+from recserve.schemas import NoParameters, Problem, Request
 from recserve.telemetry import names
 from recserve.telemetry.timeline import Timeline
 
@@ -33,31 +34,23 @@ Answer = Callable[["RecommendationService", Timeline], Awaitable[msgspec.Struct]
 
 MAX_BODY_BYTES = 256 * 1024
 
-STATUS: dict[type[RecserveError], int] = {
-    UnsupportedContentType: 415,
-    BodyTooLarge: 413,
-    UnknownItem: 404,
-    InvalidRequest: 400,
-    Overloaded: 429,
-    ModelNotReady: 503,
+PROBLEMS: dict[type[Exception], tuple[int, str]] = {
+    UnsupportedContentType: (415, "Unsupported content type"),
+    BodyTooLarge: (413, "Body too large"),
+    UnknownItem: (404, "Not found"),
+    InvalidRequest: (400, "Bad request"),
+    Overloaded: (429, "Too many requests"),
+    StartupFailed: (503, "Start-up failed"),
+    NotReady: (503, "Not ready"),
+    Exception: (500, "Internal error"),
 }
-"The first class that an error belongs to decides."
-
-TITLES = {
-    400: "Bad request",
-    404: "Not found",
-    413: "Body too large",
-    415: "Unsupported content type",
-    429: "Too many requests",
-    500: "Internal error",
-    503: "Not ready",
-}
+"Status and title of errors; the first class that an error belongs to decides."
 
 HOST_PARAMETERS = {"code", "clientId"}
 "Query parameters that belong to the Functions host: its keys."
 
-MAX_ECHO_CHARACTERS = 200
-"Longest value that an error repeats to its sender."
+MAX_ECHO_CHARACTERS = 100
+"Longest text of a caller that an error repeats."
 
 log = logging.getLogger(__name__)
 encoder = msgspec.json.Encoder()
@@ -75,17 +68,19 @@ async def respond(
         wait_s: how long to wait for a process that is still starting.
     """
     timeline = Timeline(name)
+    timeline.is_cold = wait_s > 0 and startup.meet()
     try:
         service = await startup.service(wait_s=wait_s)
         timeline.mark("startup")
         response = encode(await answer(service, timeline))
-        timeline.mark("encode")
     except RecserveError as err:
         response = encode_problem(err)
     except Exception as err:
         log.exception("%s failed", name)
         response = encode_problem(err)
+    timeline.mark("encode")
     timeline.attributes[names.STATUS_CODE] = response.status_code
+    timeline.attributes[names.FAAS_COLDSTART] = timeline.is_cold
     response.headers["server-timing"] = ", ".join(
         f"{phase};dur={(end_s - start_s) * 1e3:.3f}" for phase, start_s, end_s in timeline.phases()
     )
@@ -93,66 +88,83 @@ async def respond(
     return response
 
 
-def encode(answer: msgspec.Struct | dict[str, Any], *, status: int = 200) -> func.HttpResponse:
-    return func.HttpResponse(encoder.encode(answer), status_code=status, mimetype="application/json")
+def encode(answer: msgspec.Struct | dict[str, Any]) -> func.HttpResponse:
+    return func.HttpResponse(encoder.encode(answer), mimetype="application/json")
 
 
 def encode_problem(err: Exception) -> func.HttpResponse:
     """An error as problem details (RFC 9457)."""
-    status = next((status for kind, status in STATUS.items() if isinstance(err, kind)), 500)
-    problem = Problem(title=TITLES[status], status=status, detail="the server failed; its log says why")
-    if isinstance(err, RecserveError):
-        problem = msgspec.structs.replace(problem, detail=str(err))
+    status, title = next(problem for kind, problem in PROBLEMS.items() if isinstance(err, kind))
+    detail = str(err) if isinstance(err, RecserveError) else "the server failed; its log says why"
+    problem = Problem(title=title, status=status, detail=detail)
     if isinstance(err, InvalidRequest):
         problem = msgspec.structs.replace(
-            problem, field=err.field, value=_echo(err.value), allowed=err.allowed
+            problem, field=err.field, value=_shorten_value(err.value), allowed=err.allowed
         )
-    headers = {}
-    if isinstance(err, Overloaded):
-        headers["retry-after"] = str(math.ceil(err.retry_after_s))
+    headers = {"retry-after": str(math.ceil(err.retry_after_s))} if isinstance(err, Overloaded) else None
     return func.HttpResponse(
         encoder.encode(problem), status_code=status, headers=headers, mimetype="application/problem+json"
     )
-
-
-def _echo(value: Any) -> Any:
-    """The value, or its beginning where it is long."""
-    text = encoder.encode(value)
-    if len(text) <= MAX_ECHO_CHARACTERS:
-        return value
-    return text[:MAX_ECHO_CHARACTERS].decode(errors="ignore") + "..."
 
 
 def read_json(req: func.HttpRequest, kind: type[T]) -> T:
     """The request's JSON body.
 
     Raises:
-        InvalidRequest: the body is not what `kind` allows; the error names field, value and remedy.
+        InvalidRequest: body or headers are not what `kind` allows; the error names field, value and remedy.
     """
-    content_type = req.headers.get("content-type", "")
-    if content_type.partition(";")[0].strip().lower() != "application/json":
-        raise UnsupportedContentType(
-            f"content type {content_type!r} is not supported; send application/json",
-            field="content-type",
-            value=content_type,
-            allowed="application/json",
-        )
+    read_params(req, NoParameters)
+    _require_json(req.headers)
     body = req.get_body()
     if len(body) > MAX_BODY_BYTES:
         raise BodyTooLarge(
             f"the body has {len(body)} bytes; at most {MAX_BODY_BYTES} are allowed",
+            field="body",
             value=len(body),
             allowed=f"at most {MAX_BODY_BYTES} bytes",
         )
-    if not body:
-        raise MalformedBody("the body is empty", allowed="a JSON object in UTF-8")
     try:
-        try:
-            return msgspec.json.decode(body, type=kind)
-        except msgspec.ValidationError as err:
-            raise _invalid(err, msgspec.json.decode(body), kind, noun="field") from err
+        return msgspec.json.decode(body, type=kind)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as err:
-        raise MalformedBody(f"the body is not JSON: {err}", allowed="a JSON object in UTF-8") from err
+        raise _invalid_body(err, body, kind) from err
+
+
+def _require_json(headers: Mapping[str, str]) -> None:
+    content_type = headers.get("content-type", "")
+    media_type, _, parameters = content_type.lower().partition(";")
+    charset = parameters.partition("charset=")[2].strip(' "')
+    if media_type.strip() != "application/json" or charset not in ("", "utf-8", "utf8"):
+        raise UnsupportedContentType(
+            f"content type {shorten(content_type)!r} is not supported; send application/json in UTF-8",
+            field="content-type",
+            value=content_type,
+            allowed="application/json",
+        )
+    if (encoding := headers.get("content-encoding", "identity")) != "identity":
+        raise UnsupportedContentType(
+            f"content encoding {shorten(encoding)!r} is not supported; send the body as it is",
+            field="content-encoding",
+            value=encoding,
+            allowed="identity",
+        )
+
+
+def _invalid_body(err: Exception, body: bytes, kind: type[Request]) -> InvalidRequest:
+    """What is wrong with a body that is not a `kind`."""
+    try:
+        sent = msgspec.json.decode(body)
+    except RecursionError:
+        why = "the body is nested too deeply"
+    except msgspec.ValidationError:
+        why = "the body holds a number that is out of range"
+    except UnicodeDecodeError:
+        why = "the body is not UTF-8"
+    except msgspec.DecodeError as malformed:
+        why = f"the body is not JSON: {malformed}" if body else "the body is empty"
+    else:
+        return _invalid(err, sent, kind, noun="field")
+    beginning = body[:MAX_ECHO_CHARACTERS].decode(errors="replace")
+    return MalformedBody(why, field="body", value=beginning, allowed="a JSON object in UTF-8")
 
 
 def read_params(req: func.HttpRequest, kind: type[T]) -> T:
@@ -161,30 +173,36 @@ def read_params(req: func.HttpRequest, kind: type[T]) -> T:
     Raises:
         InvalidRequest: a parameter is unknown, or its value is not allowed.
     """
-    params: dict[str, str] = {
-        name: value for name, value in req.params.items() if name not in HOST_PARAMETERS
-    }
-    params |= req.route_params
+    query = {name: value for name, value in req.params.items() if name not in HOST_PARAMETERS}
+    for name in query.keys() & req.route_params.keys():
+        raise InvalidRequest(
+            f"{name} stands in the path and in the query; leave it out of the query",
+            field=name,
+            value=query[name],
+            allowed="once, in the path",
+        )
+    sent = query | req.route_params
     try:
-        return msgspec.convert(params, kind, strict=False)
+        return msgspec.convert(sent, kind, strict=False)
     except msgspec.ValidationError as err:
-        raise _invalid(err, params, kind, noun="parameter") from err
+        raise _invalid(err, sent, kind, noun="parameter") from err
 
 
-def _invalid(err: msgspec.ValidationError, sent: Any, kind: type[Request], *, noun: str) -> InvalidRequest:
+def _invalid(err: Exception, sent: Any, kind: type[Request], *, noun: str) -> InvalidRequest:
     """msgspec's message, with the value that was sent and all that is allowed there."""
-    what, _, path = str(err).partition(" - at `$")
-    field = path.removesuffix("`").removeprefix(".")
-    if unknown := re.search("unknown field `(.*)`", what):
-        field, known = unknown[1], ", ".join(kind.__struct_fields__)
+    known = ", ".join(kind.__struct_fields__) or "none"
+    if not isinstance(sent, dict):
         return InvalidRequest(
-            f"unknown {noun} {field!r}; known are {known}", field=field, value=sent.get(field), allowed=known
+            "the body is not an object", field="body", value=sent, allowed=f"an object of {known}"
         )
-    if not field:
-        fields = ", ".join(kind.__struct_fields__)
-        return InvalidRequest(
-            what, value=None if isinstance(sent, dict) else sent, allowed=f"an object of {fields}"
-        )
+    for field in sent:
+        if field not in kind.__struct_fields__:
+            detail = f"unknown {noun} {shorten(field)!r}; known: {known}"
+            return InvalidRequest(detail, field=shorten(field), value=sent[field], allowed=known)
+    what, _, path = str(err).partition(" - at `$.")
+    if not path:
+        return InvalidRequest(what, field="body", value=sent, allowed=f"an object of {known}")
+    field = path.removesuffix("`")
     value: Any = sent
     wanted = inspect.type_info(kind)
     for index, key in re.findall(r"\[(\d+)\]|([^.\[\]]+)", field):
@@ -192,15 +210,31 @@ def _invalid(err: msgspec.ValidationError, sent: Any, kind: type[Request], *, no
         wanted = _inside(wanted, key)
     allowed = _describe(wanted)
     return InvalidRequest(
-        f"{field}: {_shown(value)} is not allowed; send {allowed}", field=field, value=value, allowed=allowed
+        f"{field}: {_in_words(value)} is not allowed; send {allowed}",
+        field=field,
+        value=value,
+        allowed=allowed,
     )
 
 
-def _shown(value: Any) -> str:
+def shorten(text: str) -> str:
+    """The text, or its beginning where it is long."""
+    return text if len(text) <= MAX_ECHO_CHARACTERS else text[:MAX_ECHO_CHARACTERS] + "..."
+
+
+def _shorten_value(value: Any) -> Any:
+    """The value, or the beginning of its text or JSON where that is long."""
+    if isinstance(value, str):
+        return shorten(value)
+    as_json = encoder.encode(value).decode()
+    return value if len(as_json) <= MAX_ECHO_CHARACTERS else shorten(as_json)
+
+
+def _in_words(value: Any) -> str:
     """A value inside a sentence."""
-    if isinstance(value, (list, dict)):
+    if isinstance(value, list | dict):
         return f"{'a list' if isinstance(value, list) else 'an object'} of {len(value)}"
-    return encoder.encode(_echo(value)).decode()
+    return encoder.encode(_shorten_value(value)).decode()
 
 
 def _inside(wanted: inspect.Type, key: str) -> inspect.Type:

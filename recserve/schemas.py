@@ -52,6 +52,10 @@ class SimilarRequest(Request, frozen=True):
     k: Count = 10
 
 
+class NoParameters(Request, frozen=True):
+    """A request without parameters of its own."""
+
+
 class PopularRequest(Request, frozen=True):
     """Items for anybody."""
 
@@ -77,7 +81,7 @@ class ModelRef(msgspec.Struct, frozen=True):
     version: Annotated[str, Meta(description="Version of the models directory.")]
 
 
-Basis = Literal["history", "unknown_user", "empty_history", "no_known_items"]
+Basis = Literal["history", "unknown_user", "empty_history", "no_known_items", "overload"]
 
 
 class Recommendations(msgspec.Struct, frozen=True, kw_only=True):
@@ -88,8 +92,8 @@ class Recommendations(msgspec.Struct, frozen=True, kw_only=True):
         Basis,
         Meta(
             description="`history`: personalised from the items given or stored. Anything else: these are "
-            "popular items, because the user is unknown, the history is empty, or the catalogue knows none "
-            "of its items."
+            "popular items, because the user is unknown, the history is empty, the catalogue knows none of its "
+            "items, or the process has too much to do."
         ),
     ]
     n_unknown_items: Annotated[
@@ -149,6 +153,8 @@ class Problem(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     title: str
     status: int
     detail: str
-    field: str = ""
-    value: Any = None
-    allowed: str = ""
+    field: Annotated[str | UnsetType, Meta(description="Where, as a dotted path; `body` for all of it.")] = (
+        UNSET
+    )
+    value: Annotated[Any, Meta(description="What was sent there, or its beginning.")] = UNSET
+    allowed: Annotated[str | UnsetType, Meta(description="What may be sent there, in words.")] = UNSET

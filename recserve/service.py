@@ -1,7 +1,7 @@
 """The recommendation service: a request's way, top to bottom, without a word of HTTP."""
 
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from msgspec import UNSET
 
@@ -29,7 +29,6 @@ from recserve.schemas import (
 )
 from recserve.state.store import UserStateStore
 from recserve.telemetry import names
-from recserve.telemetry.cold_start import ColdStart
 from recserve.telemetry.timeline import Timeline
 
 NO_HISTORY = (0,)
@@ -47,14 +46,12 @@ class RecommendationService:
         users: UserStateStore,
         limiter: Limiter,
         brownout: Brownout,
-        cold_start: ColdStart,
     ) -> None:
         self.models = models
         self.batchers = batchers
         self.users = users
         self.limiter = limiter
         self.brownout = brownout
-        self.cold_start = cold_start
         self._popular = models.manifest.ladder[-1].name
 
     async def recommend(self, request: RecommendRequest, timeline: Timeline) -> Recommendations:
@@ -67,12 +64,13 @@ class RecommendationService:
         Raises:
             Overloaded: admission control refused.
         """
-        is_cold = self.cold_start.meet("request")
         with self.limiter.acquire() as permit:
             timeline.mark("admit")
             history, n_unknown, basis = await self._history(request)
             timeline.mark("state")
             variant = self.brownout.choose(permit.pressure) if history else self._popular
+            if history and variant == self._popular:
+                basis = "overload"
             scored = await self.batchers[variant].score(
                 history[-self.models.manifest.max_history :] or NO_HISTORY
             )
@@ -86,7 +84,6 @@ class RecommendationService:
                 names.BASIS: basis,
                 names.BATCH_SIZE: scored.batch_size,
                 names.IN_FLIGHT: self.limiter.in_flight,
-                names.FAAS_COLDSTART: is_cold,
             }
         return Recommendations(
             recommendation_id=uuid.uuid4().hex,
@@ -94,7 +91,7 @@ class RecommendationService:
             model=ModelRef(variant, self.models.manifest.version),
             basis=basis,
             n_unknown_items=n_unknown,
-            cold_start=is_cold,
+            cold_start=timeline.is_cold,
         )
 
     async def _history(self, request: RecommendRequest) -> tuple[list[int], int, Basis]:
@@ -109,53 +106,61 @@ class RecommendationService:
             return history, n_unknown, "no_known_items"
         return history, n_unknown, "unknown_user" if request.user_id is not UNSET else "empty_history"
 
-    async def similar(self, request: SimilarRequest) -> ItemList:
-        """Items that people took together with this one; fewer than k when fewer were seen together.
+    async def similar(self, request: SimilarRequest, timeline: Timeline) -> ItemList:
+        """Items that people took together with this one; fewer than k when fewer were.
 
         Raises:
             UnknownItem: the catalogue lacks the item.
             Overloaded: admission control refused.
         """
         number = self.models.catalogue.number(request.item_id)
-        return await self._rank_for_all(self.models.manifest.similar, number, request.k)
+        return await self._rank_for_all(self.models.manifest.similar, (number,), request.k, timeline)
 
-    async def popular(self, request: PopularRequest) -> ItemList:
+    async def popular(self, request: PopularRequest, timeline: Timeline) -> ItemList:
         """The items most people took.
 
         Raises:
             Overloaded: admission control refused.
         """
-        return await self._rank_for_all(self._popular, None, request.k)
+        return await self._rank_for_all(self._popular, NO_HISTORY, request.k, timeline)
 
-    async def _rank_for_all(self, variant: str, number: int | None, k: int) -> ItemList:
+    async def _rank_for_all(
+        self, variant: str, history: Sequence[int], k: int, timeline: Timeline
+    ) -> ItemList:
+        """The best k items that score above zero: both variants count people, and zero is nobody."""
         with self.limiter.acquire():
-            scored = await self.batchers[variant].score(NO_HISTORY if number is None else (number,))
-            columns, scores = rank(scored.scores, k, exclude=() if number is None else (number,))
-            seen_together = scores > 0
-            items = self._items(columns[seen_together].tolist(), scores[seen_together].tolist())
+            timeline.mark("admit")
+            scored = await self.batchers[variant].score(history)
+            timeline.mark("queue", scored.started_s)
+            timeline.mark("infer")
+            columns, scores = rank(scored.scores, k, exclude={number for number in history if number})
+            is_counted = scores > 0
+            items = self._items(columns[is_counted].tolist(), scores[is_counted].tolist())
+            timeline.mark("rank")
         return ItemList(items=items, model=ModelRef(variant, self.models.manifest.version))
 
-    async def search(self, request: CatalogueRequest) -> CataloguePage:
-        """Items whose title holds every word of the query, the most popular first."""
+    async def search(self, request: CatalogueRequest, timeline: Timeline) -> CataloguePage:
+        """Items whose title holds every word of the query, the most popular first.
+
+        Raises:
+            Overloaded: admission control refused.
+        """
+        with self.limiter.acquire():
+            timeline.mark("admit")
+            matching = self.models.catalogue.search(request.query)
+            page = matching[request.offset : request.offset + request.limit]
+            items = [self._catalogue_item(column) for column in page]
+            timeline.mark("search")
+        return CataloguePage(total=len(matching), items=items)
+
+    def _catalogue_item(self, column: int) -> CatalogueItem:
         columns = self.models.catalogue.columns
-        words = request.query.casefold().split()
-        matching = [
-            i for i, title in enumerate(columns.titles) if all(word in title.casefold() for word in words)
-        ]
-        matching.sort(key=lambda i: -columns.n_interactions[i])
-        page = matching[request.offset : request.offset + request.limit]
-        return CataloguePage(
-            total=len(matching),
-            items=[
-                CatalogueItem(
-                    id=columns.ids[i],
-                    title=columns.titles[i],
-                    year=columns.years[i],
-                    genres=columns.genres[i],
-                    n_interactions=columns.n_interactions[i],
-                )
-                for i in page
-            ],
+        return CatalogueItem(
+            id=columns.ids[column],
+            title=columns.titles[column],
+            year=columns.years[column],
+            genres=columns.genres[column],
+            n_interactions=columns.n_interactions[column],
         )
 
     async def describe_models(self) -> Models:
@@ -175,7 +180,6 @@ class RecommendationService:
 
     async def warm_up(self) -> None:
         """Send one request of every variant the whole way, so that the first user meets warm code."""
-        self.cold_start.meet("warmup")
         for variant in self.batchers:
             scored = await self.batchers[variant].score((1,))
             rank(scored.scores, 10, exclude={1})

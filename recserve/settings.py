@@ -23,13 +23,13 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     recserve_state_path: str = ""
     "SQLite file with user histories; empty: `recserve/state.db` below the temporary directory."
     recserve_inference_threads: Annotated[int, Meta(ge=1, le=64)] = 1
-    "Threads that run models, each on one core; EP1 has one."
+    "Threads that one model run may use; EP1 has one core."
     recserve_max_batch: Annotated[int, Meta(ge=1, le=1024)] = 32
     "Largest micro-batch; 1 turns batching off."
     recserve_max_in_flight: Annotated[int, Meta(ge=1, le=10_000)] = 64
     "Requests one process works on at the same time; one more is refused with 429."
     recserve_brownout_at: Annotated[float, Meta(gt=0, le=1)] = 0.75
-    "Share of `recserve_max_in_flight` from which a cheaper model variant answers."
+    "Share of `recserve_max_in_flight` in use from which a cheaper variant answers; 1: never."
     applicationinsights_connection_string: str = ""
     "Where traces and metrics go; empty: nowhere."
     otel_exporter_otlp_endpoint: str = ""

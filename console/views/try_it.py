@@ -22,6 +22,7 @@ BASES = {
     "unknown_user": "No history is stored under this user id, so these are the most popular films: "
     "what every newcomer is shown.",
     "empty_history": "Nothing is known about this person's taste, so these are the most popular films.",
+    "overload": "The service has too much to do at this moment, so these are the most popular films.",
     "no_known_items": "The catalogue holds none of the films in this history, so these are the most "
     "popular ones.",
 }

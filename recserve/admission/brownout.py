@@ -9,7 +9,7 @@ class Brownout:
     """Steps down the ladder as the process fills up.
 
     Below `starts_at` the best variant answers. From there to full, the remaining rungs share the range
-    evenly, the cheapest last.
+    evenly, the cheapest last. Pressure stays below 1, so a `starts_at` of 1 turns brownout off.
     """
 
     ladder: Sequence[str]
@@ -18,9 +18,9 @@ class Brownout:
     "Pressure, in (0, 1], from which the second rung answers."
 
     def choose(self, pressure: float) -> str:
-        """The variant for a request that met this pressure (share of the limit in use, in [0, 1])."""
+        """The variant for a request that met this pressure (share of the limit in use, in [0, 1))."""
         if pressure < self.starts_at or len(self.ladder) == 1:
             return self.ladder[0]
         cheaper = self.ladder[1:]
-        depth = (pressure - self.starts_at) / (1 - self.starts_at) if self.starts_at < 1 else 1.0
+        depth = (pressure - self.starts_at) / (1 - self.starts_at)
         return cheaper[min(int(depth * len(cheaper)), len(cheaper) - 1)]

@@ -10,7 +10,7 @@ class Permit:
     """One request's place among those in flight; leaving the `with` block gives it back.
 
     Attributes:
-        pressure: share of the limit in use when this request came in, this one included, in (0, 1].
+        pressure: share of the limit that others had in use when this request came in, in [0, 1).
     """
 
     __slots__ = ("_limiter", "pressure")
@@ -50,5 +50,6 @@ class Limiter:
                 f"{self.in_flight} requests are in flight and the limit is {limit}; try again shortly",
                 retry_after_s=1.0,
             )
+        permit = Permit(self, self.in_flight / limit)
         self.in_flight += 1
-        return Permit(self, self.in_flight / limit)
+        return permit

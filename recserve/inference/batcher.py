@@ -64,7 +64,8 @@ class MicroBatcher:
         self._max_size = max_size
         self._max_inline_s = max_inline_s
         self._waiting: deque[_Waiting] = deque()
-        self._is_busy = False
+        self._work: asyncio.Task[None] | None = None
+        "Runs batches; None while nobody waits."
         self._row_s = math.inf
         "Smoothed duration of a run for each row of its batch; unknown runs count as long."
 
@@ -77,27 +78,35 @@ class MicroBatcher:
         loop = asyncio.get_running_loop()
         waiting = _Waiting(history, loop.create_future())
         self._waiting.append(waiting)
-        if not self._is_busy:
-            self._is_busy = True
-            loop.call_soon(self._start_run, loop)
+        if self._work is None:
+            self._work = loop.create_task(self._run_until_idle())
         return await waiting.answer
 
-    def _start_run(self, loop: asyncio.AbstractEventLoop) -> None:
-        batch = self._take_batch()
-        if not batch:
-            self._is_busy = False
-            return
+    async def _run_until_idle(self) -> None:
+        try:
+            while batch := self._take_batch():
+                await self._answer(batch)
+                await asyncio.sleep(0)  # lets in whoever has arrived meanwhile
+        finally:
+            self._work = None
+
+    async def _answer(self, batch: list[_Waiting]) -> None:
         histories = [waiting.history for waiting in batch]
-        if self._row_s * len(batch) > self._max_inline_s:
-            run = loop.run_in_executor(self._executor, self._run, histories)
-            run.add_done_callback(lambda run: self._finish_run(loop, batch, run))
-        else:
-            inline: asyncio.Future[_Run] = loop.create_future()
-            try:
-                inline.set_result(self._run(histories))
-            except Exception as err:
-                inline.set_exception(err)
-            self._finish_run(loop, batch, inline)
+        try:
+            if self._row_s * len(batch) <= self._max_inline_s:
+                run = self._run(histories)
+            else:
+                run = await asyncio.get_running_loop().run_in_executor(self._executor, self._run, histories)
+        except Exception as err:
+            for waiting in batch:
+                if not waiting.answer.done():
+                    waiting.answer.set_exception(err)
+            return
+        row_s = run.duration_s / len(batch)
+        self._row_s = row_s if math.isinf(self._row_s) else self._row_s + SMOOTHING * (row_s - self._row_s)
+        for row, waiting in enumerate(batch):
+            if not waiting.answer.done():
+                waiting.answer.set_result(Scored(run.scores[row], run.started_s, len(batch)))
 
     def _take_batch(self) -> list[_Waiting]:
         """The longest waiting, without those whose callers went away."""
@@ -111,26 +120,9 @@ class MicroBatcher:
     def _run(self, histories: list[Sequence[int]]) -> _Run:
         started_s = perf_counter()
         scores = self._score(pad(histories))
+        if len(scores) != len(histories):
+            raise RuntimeError(f"the model answered {len(scores)} of {len(histories)} rows")
         return _Run(scores, started_s, perf_counter() - started_s)
-
-    def _finish_run(
-        self, loop: asyncio.AbstractEventLoop, batch: list[_Waiting], run: "asyncio.Future[_Run]"
-    ) -> None:
-        error = run.exception()
-        if error is None:
-            scores, started_s, duration_s = run.result()
-            row_s = duration_s / len(batch)
-            self._row_s = (
-                row_s if math.isinf(self._row_s) else self._row_s + SMOOTHING * (row_s - self._row_s)
-            )
-        for row, waiting in enumerate(batch):
-            if waiting.answer.done():
-                continue
-            if error is not None:
-                waiting.answer.set_exception(error)
-            else:
-                waiting.answer.set_result(Scored(scores[row], started_s, len(batch)))
-        loop.call_soon(self._start_run, loop)
 
 
 def pad(histories: Sequence[Sequence[int]]) -> NDArray[np.int64]:

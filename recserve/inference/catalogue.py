@@ -23,6 +23,8 @@ class Catalogue:
     columns: CatalogueFile
     numbers: dict[str, int] = field(init=False, repr=False)
     "Item number, from 1, by the text of the item id: callers may send 260 or '260'."
+    titles_by_popularity: list[tuple[int, str]] = field(init=False, repr=False)
+    "Column and case-folded title of every item, the most popular first: what search reads."
 
     def __post_init__(self) -> None:
         n_items = len(self.columns.ids)
@@ -33,6 +35,9 @@ class Catalogue:
         if len(numbers) != n_items:
             raise InvalidModels("the catalogue holds an item id twice")
         object.__setattr__(self, "numbers", numbers)
+        by_popularity = sorted(range(n_items), key=lambda column: -self.columns.n_interactions[column])
+        titles = [(column, self.columns.titles[column].casefold()) for column in by_popularity]
+        object.__setattr__(self, "titles_by_popularity", titles)
 
     @classmethod
     def decode(cls, content: bytes) -> "Catalogue":
@@ -59,6 +64,11 @@ class Catalogue:
                 allowed="an item id of the catalogue",
             )
         return number
+
+    def search(self, query: str) -> list[int]:
+        """Columns of the items whose title holds every word of the query, the most popular first."""
+        words = query.casefold().split()
+        return [column for column, title in self.titles_by_popularity if all(word in title for word in words)]
 
     def known_numbers(self, item_ids: Iterable[int | str]) -> list[int]:
         """Numbers of those items that the catalogue knows, in the order given."""

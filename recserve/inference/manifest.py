@@ -114,15 +114,32 @@ def read_manifest(models_dir: Path) -> Manifest:
     try:
         manifest = msgspec.json.decode(path.read_bytes(), type=Manifest)
     except OSError as err:
-        raise InvalidModels(f"cannot read {path}: {err.strerror}; train with `python -m training`") from err
+        raise InvalidModels(
+            f"cannot read {MANIFEST_NAME} in the models directory: {err.strerror}; train with `python -m training`"
+        ) from err
     except (msgspec.DecodeError, UnicodeDecodeError) as err:
-        raise InvalidModels(f"{path} is not a manifest: {err}; train again or restore the file") from err
+        raise InvalidModels(
+            f"{MANIFEST_NAME} is not a manifest: {err}; train again or restore the file"
+        ) from err
     if manifest.format != FORMAT:
-        raise InvalidModels(f"{path} has format {manifest.format}; this version reads format {FORMAT}")
-    if not manifest.ladder:
-        raise InvalidModels(f"{path} has an empty ladder; at least one variant is needed")
-    manifest.variant(manifest.similar)
+        raise InvalidModels(
+            f"{MANIFEST_NAME} has format {manifest.format}; this version reads format {FORMAT}"
+        )
+    _check(manifest)
     return manifest
+
+
+def _check(manifest: Manifest) -> None:
+    names = [variant.name for variant in manifest.ladder]
+    if not names:
+        raise InvalidModels(f"{MANIFEST_NAME} has an empty ladder; at least one variant is needed")
+    if len(set(names)) != len(names):
+        raise InvalidModels(f"{MANIFEST_NAME} names a variant twice: {names}")
+    if manifest.max_history < 1:
+        raise InvalidModels(
+            f"{MANIFEST_NAME} has max_history {manifest.max_history}; models read at least 1 item"
+        )
+    manifest.variant(manifest.similar)
 
 
 def read_verified(models_dir: Path, file: ModelFile) -> bytes:
@@ -133,15 +150,19 @@ def read_verified(models_dir: Path, file: ModelFile) -> bytes:
     """
     path = models_dir / file.name
     if path.parent != models_dir:
-        raise InvalidModels(f"the manifest names {file.name!r}; files must lie directly in {models_dir}")
+        raise InvalidModels(
+            f"the manifest names {file.name!r}; files must lie directly in the models directory"
+        )
     try:
         content = path.read_bytes()
     except OSError as err:
-        raise InvalidModels(f"cannot read {path}: {err.strerror}; restore it or train again") from err
-    found = hashlib.sha256(content).hexdigest()
-    if found != file.sha256:
         raise InvalidModels(
-            f"{path} is damaged: SHA-256 {found[:12]}... ({len(content)} bytes), the manifest says "
+            f"cannot read {file.name} in the models directory: {err.strerror}; restore it or train again"
+        ) from err
+    found = hashlib.sha256(content).hexdigest()
+    if found != file.sha256 or len(content) != file.bytes:
+        raise InvalidModels(
+            f"{file.name} is damaged: SHA-256 {found[:12]}... ({len(content)} bytes), the manifest says "
             f"{file.sha256[:12]}... ({file.bytes} bytes); restore the file or train again"
         )
     return content

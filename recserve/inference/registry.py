@@ -4,6 +4,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
 from recserve.errors import InvalidModels
 from recserve.inference.catalogue import Catalogue
 from recserve.inference.manifest import Manifest, read_manifest, read_verified
@@ -42,5 +44,13 @@ def load_models(models_dir: Path, *, n_threads: int, mark: Callable[[str], None]
         name: ScoringSession(name, content, n_items=len(catalogue), n_threads=n_threads)
         for name, content in contents.items()
     }
+    _require_indifference(manifest.ladder[-1].name, sessions)
     mark("sessions")
     return LoadedModels(manifest, catalogue, sessions)
+
+
+def _require_indifference(name: str, sessions: dict[str, ScoringSession]) -> None:
+    """The last rung answers users without a history, so it must not look at one."""
+    nothing, something = (sessions[name].score(np.full((1, 1), item, np.int64)) for item in (0, 1))
+    if not np.array_equal(nothing, something):
+        raise InvalidModels(f"variant {name!r} is last on the ladder, but its scores depend on the history")

@@ -7,10 +7,12 @@ nothing.
 import argparse
 import asyncio
 import csv
+import math
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+from recserve.errors import RecserveError
 from recserve.settings import read_settings
 from recserve.state.sqlite import SqliteStore
 from recserve.state.store import Interaction
@@ -32,6 +34,8 @@ def read_histories(path: Path) -> Iterator[Interaction]:
         for row in rows:
             try:
                 at_s = float(row["timestamp"])
+                if not math.isfinite(at_s):
+                    raise ValueError("not finite")
             except (TypeError, ValueError) as err:
                 raise ValueError(
                     f"{path}, line {rows.line_num}: timestamp {row['timestamp']!r} is not Unix seconds"
@@ -56,10 +60,10 @@ def main() -> None:
     load_command = commands.add_parser("load", help="load user histories from a CSV file")
     load_command.add_argument("file", type=Path)
     arguments = parser.parse_args()
-    state_path = read_settings().state_path
     try:
+        state_path = read_settings().state_path
         n_new = asyncio.run(load(arguments.file, state_path))
-    except (OSError, ValueError) as err:
+    except (OSError, ValueError, RecserveError) as err:
         sys.exit(f"error: {err}")
     print(f"{n_new} new interactions in {state_path}")
 

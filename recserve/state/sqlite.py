@@ -1,12 +1,16 @@
 """User histories in an SQLite file beside the process: the embedded store."""
 
 import asyncio
+import logging
 import sqlite3
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from recserve.errors import StateUnavailable
 from recserve.state.store import MAX_HISTORY, Interaction
+
+log = logging.getLogger(__name__)
 
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS interactions (
@@ -22,12 +26,22 @@ class SqliteStore:
     """A `UserStateStore` in one file, in WAL mode: readers never wait for the writer.
 
     Statements run on a thread of their own, so a slow disk never stops the event loop.
+
+    Raises:
+        StateUnavailable: the file cannot be opened.
     """
 
     def __init__(self, path: Path) -> None:
-        path.parent.mkdir(parents=True, exist_ok=True)
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="sqlite")
-        self._connection = self._thread.submit(self._open, path).result()
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._connection = self._thread.submit(self._open, path).result()
+        except (OSError, sqlite3.Error) as err:
+            self._thread.shutdown()
+            log.error("cannot open %s", path)
+            raise StateUnavailable(
+                f"the user store cannot be opened: {err}; set RECSERVE_STATE_PATH to a file that can be written"
+            ) from err
 
     @staticmethod
     def _open(path: Path) -> sqlite3.Connection:

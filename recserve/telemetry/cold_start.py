@@ -1,4 +1,4 @@
-"""Warmth of this process: how it started, and who met it cold.
+"""How this process started, and who met it cold.
 
 Warmth belongs to the worker process, not to the instance: the warmup trigger reaches one worker only
 (Azure-Functions issue 2462), and the host's own `faas.coldstart` knows nothing of Python.
@@ -25,22 +25,20 @@ def process_start_s() -> float | None:
 
 
 class ColdStart:
-    """One process's way from its start to its first answer.
+    """One process's way from its start to being ready.
 
     Attributes:
         timeline: the phases, from the start of the process.
-        cause: what the first invocation was: `warmup` or `request`; empty before it.
+        is_ready: the service is built, and its models have each run once.
     """
 
     def __init__(self) -> None:
         self.timeline = Timeline(names.COLD_START, process_start_s())
-        self.cause = ""
+        self.is_ready = False
         self._is_invoked = False
 
-    def meet(self, cause: str) -> bool:
-        """An invocation came in. True when it met a process that nothing had warmed before."""
-        is_cold = not self._is_invoked
-        if is_cold:
-            self._is_invoked = True
-            self.cause = cause
+    def meet(self) -> bool:
+        """An invocation came in. True when it met a cold process: one that is not ready, or the first."""
+        is_cold = not (self.is_ready and self._is_invoked)
+        self._is_invoked = True
         return is_cold

@@ -4,6 +4,7 @@ The hot path appends to a bounded queue. A thread of its own imports OpenTelemet
 ready, attaches the exporters that the settings name, and drains the queue.
 """
 
+import atexit
 import logging
 import queue
 import threading
@@ -39,11 +40,15 @@ class Telemetry:
         self._thread: threading.Thread | None = None
         self.n_dropped = 0
 
+    @property
+    def n_queued(self) -> int:
+        return self._queue.qsize()
+
     def record(self, timeline: Timeline) -> None:
         """Hand over a finished timeline; never blocks, never raises."""
         if not self._is_on:
             return
-        if self._queue.qsize() >= QUEUE_SIZE:
+        if self.n_queued >= QUEUE_SIZE:
             self.n_dropped += 1
         else:
             self._queue.put(timeline)
@@ -53,17 +58,18 @@ class Telemetry:
         if self._is_on and self._thread is None:
             self._thread = threading.Thread(target=self._export, name="telemetry", daemon=True)
             self._thread.start()
+            atexit.register(self.close)
 
     def close(self) -> None:
         """Send what is queued and stop."""
-        if self._thread is not None:
+        if self._thread is not None and self._thread.is_alive():
             self._queue.put(None)
             self._thread.join(timeout=10)
 
     def _export(self) -> None:
-        from opentelemetry import metrics, trace
-
         try:
+            from opentelemetry import metrics, trace
+
             _configure(self._settings)
         except Exception:
             log.exception("telemetry could not be attached; recommendations go on without it")
@@ -73,10 +79,17 @@ class Telemetry:
         meter = metrics.get_meter(names.SCOPE, __version__)
         requests = meter.create_histogram(names.REQUEST_DURATION, unit="s")
         cold_starts = meter.create_histogram(names.INIT_DURATION, unit="s")
+        dropped = meter.create_counter(names.DROPPED)
         while (timeline := self._queue.get()) is not None:
-            duration = cold_starts if timeline.name == names.COLD_START else requests
-            duration.record(timeline.ended_s - timeline.started_s, {names.FAAS_NAME: timeline.name})
-            _emit_spans(timeline, tracer)
+            try:
+                duration = cold_starts if timeline.name == names.COLD_START else requests
+                duration.record(timeline.ended_s - timeline.started_s, {names.FAAS_NAME: timeline.name})
+                _emit_spans(timeline, tracer)
+            except Exception:
+                log.exception("a timeline of %s could not be exported", timeline.name)
+            if self.n_dropped:
+                dropped.add(self.n_dropped)
+                self.n_dropped = 0
         trace.get_tracer_provider().shutdown()  # type: ignore[attr-defined]
         metrics.get_meter_provider().shutdown()  # type: ignore[attr-defined]
 
@@ -109,15 +122,17 @@ def _configure(settings: Settings) -> None:
 
     spans: list[BatchSpanProcessor] = []
     readers: list[PeriodicExportingMetricReader] = []
-    if settings.otel_exporter_otlp_endpoint:
+    if endpoint := settings.otel_exporter_otlp_endpoint.rstrip("/"):
         from opentelemetry.exporter.otlp.proto.http.metric_exporter import OTLPMetricExporter
         from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 
-        spans.append(BatchSpanProcessor(OTLPSpanExporter()))
-        readers.append(PeriodicExportingMetricReader(OTLPMetricExporter()))
+        spans.append(BatchSpanProcessor(OTLPSpanExporter(f"{endpoint}/v1/traces")))
+        readers.append(PeriodicExportingMetricReader(OTLPMetricExporter(f"{endpoint}/v1/metrics")))
     if settings.applicationinsights_connection_string:
         from azure.monitor.opentelemetry import configure_azure_monitor
 
+        # Its INFO lines tell every header of every export, in logs that are paid for by the gigabyte.
+        logging.getLogger("azure.core.pipeline.policies.http_logging_policy").setLevel(logging.WARNING)
         configure_azure_monitor(
             connection_string=settings.applicationinsights_connection_string,
             resource=_resource(settings),

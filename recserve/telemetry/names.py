@@ -21,4 +21,5 @@ IN_FLIGHT = "recserve.in_flight"
 
 # metrics
 REQUEST_DURATION = "http.server.request.duration"
+DROPPED = "recserve.telemetry.dropped"
 INIT_DURATION = "faas.init_duration"

@@ -12,13 +12,17 @@ class Timeline:
 
     A phase runs from the stamp before it (or the start) to its own: phases leave no gap, so their sum
     is the whole. Stamps are seconds on the clock of `time.perf_counter`.
+
+    Attributes:
+        is_cold: it met a process that was not warm.
     """
 
-    __slots__ = ("attributes", "marks", "name", "started_s")
+    __slots__ = ("attributes", "is_cold", "marks", "name", "started_s")
 
     def __init__(self, name: str, started_s: float | None = None) -> None:
         self.name = name
         self.started_s = perf_counter() if started_s is None else started_s
+        self.is_cold = False
         self.marks: list[tuple[str, float]] = []
         self.attributes: dict[str, str | int | float | bool] = {}
 

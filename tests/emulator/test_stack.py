@@ -87,6 +87,28 @@ def test_stack_answers_what_it_prints_and_leaves_nothing_behind(
     assert is_free(console_port)
 
 
+def test_setting_that_cannot_be_used_is_one_line_and_no_wait(
+    repository: Path, ports: tuple[int, int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RECSERVE_MAX_BATCH", "0")
+    said, _ = up(repository, *ports, tmp_path / "state.db").communicate(timeout=20)
+
+    assert said.splitlines()[-1].startswith("error: ")
+    assert "RECSERVE_MAX_BATCH='0'" in said.splitlines()[-1]
+    assert "Traceback" not in said
+
+
+def test_damaged_models_stop_the_stack_at_once_with_the_reason(
+    repository: Path, ports: tuple[int, int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RECSERVE_MODELS_DIR", str(tmp_path))
+    said, _ = up(repository, *ports, tmp_path / "state.db").communicate(timeout=20)
+
+    assert said.splitlines()[-1].startswith(
+        "error: functions: the process cannot serve: cannot read manifest.json"
+    )
+
+
 def test_port_in_use_is_one_line_with_the_remedy(
     repository: Path, ports: tuple[int, int], tmp_path: Path
 ) -> None:

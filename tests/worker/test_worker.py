@@ -10,7 +10,6 @@ import httpx
 import pytest
 
 FUNCTION_APP = Path(__file__).parents[2] / "function_app.py"
-START_UP_LIMIT_S = 10.0
 "What the worker is given to import and index the app."
 SET_BY_SERVER = {"date", "content-length"}
 DIFFERENT_EACH_TIME = {"recommendation_id", "cold_start"}
@@ -116,10 +115,6 @@ def test_worker_is_microsofts_for_python_3_13(worker):
     )
 
 
-def test_app_is_indexed_within_the_workers_start_up_limit(worker):
-    assert worker.description["index_s"] < START_UP_LIMIT_S
-
-
 def test_worker_and_stand_in_run_the_same_onnx_runtime(worker):
     assert worker.description["onnxruntime"] == version("onnxruntime")
 
@@ -210,5 +205,5 @@ def test_warmup_without_models_fails_and_the_worker_lives_on(start, tmp_path):
 
     failure = worker.run("warmup")
 
-    assert failure.startswith("ModelNotReady: the process cannot serve")
+    assert failure.startswith("StartupFailed: the process cannot serve")
     assert worker.ask(get("health/live"))[0].status == 200

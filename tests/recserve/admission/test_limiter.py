@@ -35,8 +35,8 @@ def test_place_is_given_back_when_the_request_fails() -> None:
     assert limiter.in_flight == 0
 
 
-def test_pressure_is_the_share_of_the_limit_in_use() -> None:
+def test_pressure_is_the_share_of_the_limit_that_others_use() -> None:
     limiter = Limiter(FixedLimit(4))
 
     with limiter.acquire() as first, limiter.acquire() as second:
-        assert (first.pressure, second.pressure) == (0.25, 0.5)
+        assert (first.pressure, second.pressure) == (0.0, 0.25)

@@ -126,5 +126,14 @@ async def test_failing_run_reaches_its_callers_and_the_next_run_goes_on(
     assert (await following).scores.tolist() == [2.0]
 
 
+async def test_model_that_loses_rows_fails_its_batch_and_not_the_next(executor: ThreadPoolExecutor) -> None:
+    batcher = MicroBatcher(lambda history: np.zeros((1, 3), np.float32), executor, max_size=8)
+
+    lost = await asyncio.gather(batcher.score([1]), batcher.score([2]), return_exceptions=True)
+
+    assert [str(error) for error in lost] == ["the model answered 1 of 2 rows"] * 2
+    assert (await batcher.score([3])).batch_size == 1
+
+
 def test_padding_goes_to_the_left() -> None:
     assert pad([[1, 2, 3], [4]]).tolist() == [[1, 2, 3], [0, 0, 4]]

@@ -80,6 +80,25 @@ def test_catalogue_that_disagrees_with_the_manifest_is_refused(models_dir: Path)
         load(models_dir)
 
 
+@pytest.mark.parametrize(
+    ("edit", "said"),
+    [
+        (lambda m: m["ladder"].append(m["ladder"][0]), "names a variant twice"),
+        (lambda m: m.update(max_history=0), "max_history 0"),
+        (lambda m: m["catalogue"].update(bytes=1), "is damaged"),
+        (lambda m: m["ladder"].reverse(), "'near' is last on the ladder"),
+        (lambda m: m.update(ladder=[]), "empty ladder"),
+    ],
+)
+def test_contradictory_manifests_are_refused(
+    models_dir: Path, edit: Callable[[dict], None], said: str
+) -> None:
+    edit_manifest(models_dir, edit)
+
+    with pytest.raises(InvalidModels, match=said):
+        load(models_dir)
+
+
 def test_unknown_variant_for_similar_items_is_refused(models_dir: Path) -> None:
     edit_manifest(models_dir, lambda manifest: manifest.update(similar="far"))
 

@@ -36,6 +36,8 @@ async def test_loading_a_file_twice_adds_its_interactions_once(repository: Path,
     [
         ("user_id,item_id\nana,1\n", "lacks the columns ['timestamp']"),
         ("user_id,item_id,timestamp\nana,1,1\nana,2,yesterday\n", "line 3: timestamp 'yesterday'"),
+        ("user_id,item_id,timestamp\nana,1,nan\n", "line 2: timestamp 'nan'"),
+        ("user_id,item_id,timestamp\nana,1,inf\n", "line 2: timestamp 'inf'"),
         ("user_id,item_id,timestamp\n,1,1\n", "line 2: user_id and item_id must not be empty"),
         ("user_id,item_id,timestamp\nana,1\n", "line 2: timestamp None"),
     ],
@@ -54,3 +56,14 @@ async def test_bad_file_is_refused_whole_with_one_line(
     store = SqliteStore(state)
     assert await store.history("ana") == []
     await store.close()
+
+
+def test_store_that_cannot_be_opened_is_one_line(repository: Path, tmp_path: Path) -> None:
+    file = tmp_path / "histories.csv"
+    file.write_text("user_id,item_id,timestamp\nana,1,1\n")
+
+    result = load(repository, file, Path("/dev/null/state.db"))
+
+    assert result.returncode == 1
+    assert "set RECSERVE_STATE_PATH" in result.stderr
+    assert "Traceback" not in result.stderr

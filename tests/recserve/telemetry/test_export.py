@@ -13,8 +13,13 @@ from typing import Any
 
 import pytest
 
+from recserve.settings import read_settings
+from recserve.telemetry.export import QUEUE_SIZE, Telemetry
+from recserve.telemetry.timeline import Timeline
+
 SERVE_ONCE = """
-import asyncio, azure.functions as func, function_app
+import asyncio, logging, azure.functions as func, function_app
+logging.basicConfig(level=logging.INFO)
 async def ask():
     by_name = {f.get_function_name(): f.get_user_function() for f in function_app.app.get_functions()}
     request = func.HttpRequest(method="POST", url="http://localhost/api/recommend",
@@ -105,6 +110,7 @@ def test_request_and_cold_start_arrive_in_application_insights(
     properties = spans["recommend"]["data"]["baseData"]["properties"]
     assert (properties["recserve.variant"], properties["recserve.status_code"]) == ("blend", "200")
     assert spans["recommend"]["tags"]["ai.cloud.roleInstance"] == "instance-7"
+    assert "Request headers" not in served.stderr  # one such line an export would flood a paid log
 
 
 def test_same_telemetry_goes_to_an_otlp_endpoint(
@@ -125,12 +131,22 @@ def test_dead_endpoint_does_not_stop_an_answer(repository: Path, tmp_path: Path)
     assert served.stdout.strip() == "200"
 
 
-def test_without_an_endpoint_nothing_is_imported_or_kept(repository: Path, tmp_path: Path) -> None:
-    served = serve_once(
-        repository, tmp_path, APPLICATIONINSIGHTS_CONNECTION_STRING="", OTEL_EXPORTER_OTLP_ENDPOINT=""
-    )
+def test_without_an_endpoint_nothing_is_kept() -> None:
+    telemetry = Telemetry(read_settings({}))
 
-    assert served.stdout.strip() == "200"
+    telemetry.attach()
+    telemetry.record(Timeline("recommend"))
+
+    assert telemetry.n_queued == 0
+
+
+def test_full_queue_drops_and_counts_instead_of_growing() -> None:
+    telemetry = Telemetry(read_settings({"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:1"}))
+
+    for _ in range(QUEUE_SIZE + 3):
+        telemetry.record(Timeline("recommend"))
+
+    assert (telemetry.n_queued, telemetry.n_dropped) == (QUEUE_SIZE, 3)
 
 
 def test_broken_connection_string_is_logged_and_serving_goes_on(repository: Path, tmp_path: Path) -> None:

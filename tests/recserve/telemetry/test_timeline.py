@@ -20,14 +20,22 @@ def test_timeline_without_marks_ends_where_it_starts() -> None:
 
 
 def test_stamps_become_unix_time() -> None:
-    assert time.perf_counter() + UNIX_MINUS_PERF_S == pytest.approx(time.time(), abs=0.05)
+    stamp_s = time.perf_counter() + UNIX_MINUS_PERF_S
+
+    assert abs(stamp_s - time.time()) < 60  # the clocks are apart by years where this is wrong
 
 
-def test_only_the_first_invocation_meets_a_cold_process() -> None:
+def test_first_invocation_meets_a_cold_process_and_the_next_does_not() -> None:
+    cold_start = ColdStart()
+    cold_start.is_ready = True
+
+    assert [cold_start.meet(), cold_start.meet()] == [True, False]
+
+
+def test_process_that_is_not_ready_is_cold_for_everybody() -> None:
     cold_start = ColdStart()
 
-    assert [cold_start.meet("request"), cold_start.meet("request")] == [True, False]
-    assert cold_start.cause == "request"
+    assert [cold_start.meet(), cold_start.meet()] == [True, True]
 
 
 def test_cold_start_begins_with_the_process() -> None:
