@@ -32,6 +32,13 @@ def server(zipped: Path) -> Iterator[str]:
         httpd.shutdown()
 
 
+def replace_row(path: Path, number: int, row: str) -> None:
+    """Write another data row; rows count from 1, without the header."""
+    rows = path.read_text().splitlines()
+    rows[number] = row
+    path.write_text("\n".join(rows) + "\n")
+
+
 def test_directory_and_zip_of_a_release_are_the_same_data(
     release: Path, zipped: Path, tmp_path: Path
 ) -> None:
@@ -95,27 +102,104 @@ def test_name_that_is_nothing_is_refused_with_those_that_are(tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize(
-    ("old", "new", "said"),
+    ("row", "said"),
     [
-        ("userId,movieId,rating,timestamp", "user,movie,rating,time", "it needs the columns"),
-        ("1,4.0,1000000", "1,4.0,yesterday", "column timestamp: 'yesterday' is not an integer"),
+        ("7,8,4.0,yesterday", "row 3, column timestamp: 'yesterday' is not an integer"),
+        ("7,8.5,4.0,1000000", r"row 3, column movieId: '8\.5' is not an integer"),
+        ("99999999999999999999,8,4.0,5", "row 3, column userId: '99999999999999999999' is not an integer"),
+        ("7,,4.0,1000000", "row 3, column movieId: the value is missing"),
+        ("7,8,4.0", "row 3, column timestamp: the value is missing"),
     ],
 )
-def test_bad_ratings_name_row_and_column(
-    release: Path, tmp_path: Path, old: str, new: str, said: str
+def test_bad_rating_is_named_by_row_and_column(release: Path, tmp_path: Path, row: str, said: str) -> None:
+    replace_row(release / "ratings.csv", 3, row)
+
+    with pytest.raises(DatasetError, match=rf"ratings\.csv, {said}"):
+        read_movielens(str(release), cache_dir=tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("row", "said"),
+    [
+        ("7::8::4::yesterday", "row 2, column timestamp: 'yesterday' is not an integer"),
+        ("7::8::4", "row 2: 3 fields, not 4"),
+        ("7::8::4::5::6", "row 2: 5 fields, not 4"),
+        ("7::::4::5", "row 2, column movieId: the value is missing"),
+    ],
+)
+def test_bad_rating_of_the_old_format_is_named(tmp_path: Path, row: str, said: str) -> None:
+    (tmp_path / "ratings.dat").write_text(f"1::2::3::4\n{row}\n5::6::5::8\n")
+    (tmp_path / "movies.dat").write_text("2::Toy Story (1995)::Comedy\n")
+
+    with pytest.raises(DatasetError, match=rf"ratings\.dat, {said}"):
+        read_movielens(str(tmp_path), cache_dir=tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("ratings", "said"),
+    [
+        (
+            "user,movie,rating,time\n1,2,3,4\n",
+            "lacks the columns userId, movieId, timestamp; it needs the columns",
+        ),
+        ("userId,movieId,rating,timestamp\n", "holds no ratings"),
+        ("", r"ratings\.csv is empty"),
+    ],
+)
+def test_ratings_file_without_ratings_is_refused(
+    release: Path, tmp_path: Path, ratings: str, said: str
 ) -> None:
-    path = release / "ratings.csv"
-    text = path.read_text()
-    if "yesterday" in new:
-        rows = text.splitlines()
-        rows[3] = rows[3].rpartition(",")[0] + ",yesterday"
-        path.write_text("\n".join(rows))
-        said = f"row 3, {said}"
-    else:
-        path.write_text(text.replace(old, new))
+    (release / "ratings.csv").write_text(ratings)
 
     with pytest.raises(DatasetError, match=said):
         read_movielens(str(release), cache_dir=tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("row", "said"),
+    [
+        ("two,Film,Drama", "row 1, column movieId: 'two' is not an integer"),
+        (",Film,Drama", "row 1, column movieId: the value is missing"),
+        ("2,,Drama", "row 1, column title: the value is missing"),
+        ("2,Ring, The (2002),Drama", "row 1: 4 fields, but the header has 3"),
+    ],
+)
+def test_bad_film_is_named_by_row_and_column(release: Path, tmp_path: Path, row: str, said: str) -> None:
+    replace_row(release / "movies.csv", 1, row)
+
+    with pytest.raises(DatasetError, match=rf"movies\.csv, {said}"):
+        read_movielens(str(release), cache_dir=tmp_path)
+
+
+def test_films_that_are_not_utf8_are_refused(release: Path, tmp_path: Path) -> None:
+    path = release / "movies.csv"
+    path.write_bytes(path.read_bytes().replace(b"Film 2 ", b"Am\xe9lie "))
+
+    with pytest.raises(DatasetError, match=r"movies\.csv is not UTF-8 \(byte 0xe9 .* Latin-1"):
+        read_movielens(str(release), cache_dir=tmp_path)
+
+
+def test_blank_lines_at_the_end_are_nothing(release: Path, tmp_path: Path) -> None:
+    with (release / "ratings.csv").open("a") as file:
+        file.write("\n\n")
+
+    assert read_movielens(str(release), cache_dir=tmp_path).interactions.height == N_USERS * N_RATINGS
+
+
+def test_zip_leaves_nothing_unpacked_behind(zipped: Path, tmp_path: Path) -> None:
+    read_movielens(str(zipped), cache_dir=tmp_path / "cache")
+
+    assert list((tmp_path / "cache").iterdir()) == []
+
+
+def test_ml_latest_small_is_whole(ml_latest_small: Path, tmp_path: Path) -> None:
+    dataset = read_movielens(str(ml_latest_small), cache_dir=tmp_path)
+
+    assert (dataset.interactions.height, dataset.items.height) == (100_004, 9_125)
+    assert dataset.interactions.row(0) == (1, 31, 1_260_759_144)
+    assert dataset.items.row(0)[:3] == (1, "Toy Story (1995)", 1995)
+    assert not dataset.allow_repeats
+    assert "non-commercial" in dataset.licence
 
 
 def test_release_without_titles_is_refused(release: Path, tmp_path: Path) -> None:
