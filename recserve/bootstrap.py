@@ -57,7 +57,7 @@ def build_service(settings: Settings, timeline: Timeline) -> "RecommendationServ
     timeline.mark("state")
     inference = ThreadPoolExecutor(len(models.sessions), thread_name_prefix="inference")
     batchers = {
-        name: MicroBatcher(session.score, inference, max_size=settings.recserve_max_batch)
+        name: MicroBatcher(session.recommend, inference, max_size=settings.recserve_max_batch)
         for name, session in models.sessions.items()
     }
     return RecommendationService(

@@ -130,6 +130,7 @@ class ModelVariant(msgspec.Struct, frozen=True, kw_only=True):
     bytes: int
     sha256: str
     parameters: int
+    latency_ms: Annotated[float, Meta(description="Median of one run for one user, when it was trained.")]
     metrics: dict[str, float]
 
 
@@ -138,6 +139,7 @@ class Models(msgspec.Struct, frozen=True, kw_only=True):
     dataset: str
     licence: str
     n_items: int
+    serving: Annotated[list[str], Meta(description="Variants that answer; the first is the default.")]
     ladder: Annotated[list[ModelVariant], Meta(description="From best to cheapest.")]
 
 

@@ -7,9 +7,8 @@ from msgspec import UNSET
 
 from recserve.admission.brownout import Brownout
 from recserve.admission.limiter import Limiter
-from recserve.inference.batcher import MicroBatcher
+from recserve.inference.batcher import Answer, MicroBatcher, Question
 from recserve.inference.manifest import Variant
-from recserve.inference.ranking import rank
 from recserve.inference.registry import LoadedModels
 from recserve.schemas import (
     Basis,
@@ -52,7 +51,7 @@ class RecommendationService:
         self.users = users
         self.limiter = limiter
         self.brownout = brownout
-        self._popular = models.manifest.ladder[-1].name
+        self._popular = models.manifest.serving[-1]
 
     async def recommend(self, request: RecommendRequest, timeline: Timeline) -> Recommendations:
         """Recommend to one user.
@@ -71,18 +70,21 @@ class RecommendationService:
             variant = self.brownout.choose(permit.pressure) if history else self._popular
             if history and variant == self._popular:
                 basis = "overload"
-            scored = await self.batchers[variant].score(
-                history[-self.models.manifest.max_history :] or NO_HISTORY
+            answer = await self.batchers[variant].ask(
+                Question(
+                    history=history[-self.models.manifest.max_history :] or NO_HISTORY,
+                    seen=() if self.models.manifest.dataset.allow_repeats else history,
+                    k=request.k,
+                )
             )
-            timeline.mark("queue", scored.started_s)
+            timeline.mark("queue", answer.started_s)
             timeline.mark("infer")
-            columns, scores = rank(scored.scores, request.k, exclude=set(history))
-            items = self._items(columns.tolist(), scores.tolist())
+            items = self._items(answer)
             timeline.mark("rank")
             timeline.attributes |= {
                 names.VARIANT: variant,
                 names.BASIS: basis,
-                names.BATCH_SIZE: scored.batch_size,
+                names.BATCH_SIZE: answer.batch_size,
                 names.IN_FLIGHT: self.limiter.in_flight,
             }
         return Recommendations(
@@ -127,15 +129,13 @@ class RecommendationService:
     async def _rank_for_all(
         self, variant: str, history: Sequence[int], k: int, timeline: Timeline
     ) -> ItemList:
-        """The best k items that score above zero: both variants count people, and zero is nobody."""
         with self.limiter.acquire():
             timeline.mark("admit")
-            scored = await self.batchers[variant].score(history)
-            timeline.mark("queue", scored.started_s)
+            answer = await self.batchers[variant].ask(Question(history, seen=history, k=k))
+            timeline.mark("queue", answer.started_s)
             timeline.mark("infer")
-            columns, scores = rank(scored.scores, k, exclude={number for number in history if number})
-            is_counted = scores > 0
-            items = self._items(columns[is_counted].tolist(), scores[is_counted].tolist())
+            # Both variants count people, and zero is nobody.
+            items = [item for item in self._items(answer) if item.score > 0]
             timeline.mark("rank")
         return ItemList(items=items, model=ModelRef(variant, self.models.manifest.version))
 
@@ -171,6 +171,7 @@ class RecommendationService:
             dataset=manifest.dataset.name,
             licence=manifest.dataset.licence,
             n_items=manifest.dataset.n_items,
+            serving=manifest.serving,
             ladder=[_describe_variant(variant) for variant in manifest.ladder],
         )
 
@@ -181,27 +182,25 @@ class RecommendationService:
     async def warm_up(self) -> None:
         """Send one request of every variant the whole way, so that the first user meets warm code."""
         for variant in self.batchers:
-            scored = await self.batchers[variant].score((1,))
-            rank(scored.scores, 10, exclude={1})
+            self._items(await self.batchers[variant].ask(Question((1,), seen=(1,), k=10)))
 
-    def _items(self, columns: list[int], scores: list[float]) -> list[ScoredItem]:
+    def _items(self, answer: Answer) -> list[ScoredItem]:
         catalogue = self.models.catalogue.columns
         return [
-            ScoredItem(catalogue.ids[i], catalogue.titles[i], round(score, 4))
-            for i, score in zip(columns, scores, strict=True)
+            ScoredItem(catalogue.ids[number - 1], catalogue.titles[number - 1], round(score, 4))
+            for number, score in zip(answer.items.tolist(), answer.scores.tolist(), strict=True)
+            if number
         ]
 
 
 def _describe_variant(variant: Variant) -> ModelVariant:
+    metrics = variant.metrics
     return ModelVariant(
         name=variant.name,
         description=variant.description,
         bytes=variant.file.bytes,
         sha256=variant.file.sha256,
         parameters=variant.parameters,
-        metrics={
-            "ndcg@10": variant.metrics.ndcg_10,
-            "hr@10": variant.metrics.hr_10,
-            "mrr@10": variant.metrics.mrr_10,
-        },
+        latency_ms=variant.measurement.latency_ms["1"],
+        metrics={"ndcg@10": metrics.ndcg["10"], "hr@10": metrics.hr["10"], "mrr@10": metrics.mrr["10"]},
     )

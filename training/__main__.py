@@ -1,10 +1,10 @@
-"""`python -m training`: from interactions to a verified models directory."""
+"""`python -m training`: from interactions to a verified models directory, and the report over all runs."""
 
 import logging
 import sys
 import warnings
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
@@ -12,8 +12,13 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from recserve.errors import InvalidModels
 from recserve.inference.manifest import Manifest
-from training.datasets import BASE_URL, RELEASES, DatasetError, read_movielens
+from training.datasets import BASE_URL, KINDS, RELEASES, DatasetError, read_dataset
 from training.release import verify as verify_models
+
+if TYPE_CHECKING:
+    from training.fitting import Look
+
+RESULTS_DIR = Path(__file__).parent / "results"
 
 app = typer.Typer(help="Train, measure and verify the model ladder.", no_args_is_help=True)
 console = Console()
@@ -22,47 +27,80 @@ console = Console()
 @app.command()
 def run(
     source: Annotated[
-        str,
-        typer.Argument(help=f"A MovieLens directory or zip, or one of {', '.join(RELEASES)} to download."),
+        str, typer.Argument(help=f"A file, a directory, or a name: {', '.join(RELEASES)}, complete-journey.")
     ],
     out: Annotated[Path, typer.Option(help="The models directory to write.")] = Path("models"),
-    max_epochs: Annotated[
-        int, typer.Option(min=1, help="Epochs at most; fitting stops earlier by itself.")
-    ] = 200,
-    seed: Annotated[int, typer.Option(min=0, help="Seed of everything random.")] = 0,
+    config: Annotated[Path | None, typer.Option(help="TOML file with the run's settings.")] = None,
+    kind: Annotated[
+        str | None,
+        typer.Option(help=f"What the source is: {', '.join(KINDS)}; seen from the source if left out."),
+    ] = None,
+    items: Annotated[
+        Path | None,
+        typer.Option(help="Titles for a table: CSV or Parquet with item_id, title[, year][, genres]."),
+    ] = None,
+    allow_repeats: Annotated[
+        bool | None,
+        typer.Option(
+            "--allow-repeats/--no-allow-repeats",
+            help="Whether items taken before may be recommended again; the kind decides if left out.",
+        ),
+    ] = None,
+    max_epochs: Annotated[int | None, typer.Option(min=1, help="Epochs at most for each fit.")] = None,
+    seed: Annotated[int | None, typer.Option(min=0, help="Seed of everything random.")] = None,
+    result: Annotated[
+        Path | None, typer.Option(help="Also write the manifest and the curves of the run to this file.")
+    ] = None,
+    run_dir: Annotated[
+        Path | None, typer.Option(help="Checkpoints; a killed run goes on from here. .local/runs/DATASET")
+    ] = None,
     cache_dir: Annotated[Path, typer.Option(help="Where downloads are kept.")] = Path(".local/datasets"),
     base_url: Annotated[str, typer.Option(help="Where releases are downloaded from.")] = BASE_URL,
 ) -> None:
-    """Fit the ladder on a MovieLens release and write the models directory."""
-    from training.counts import CountsConfig
+    """Fit the ladder on a dataset and write the models directory."""
+    import msgspec
+
+    from training.config import ConfigError, read_config
     from training.export import ExportError
-    from training.fitting import FitConfig, Look
-    from training.ladder import make_ladder
-    from training.sasrec import SasRecConfig
+    from training.ladder import Watcher, make_ladder
+    from training.results import write_result
 
     _quieten_exporter()
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     try:
-        dataset = read_movielens(source, cache_dir=cache_dir, base_url=base_url)
+        settings = read_config(config)
+        if seed is not None:
+            settings = msgspec.structs.replace(settings, seed=seed)
+        if max_epochs is not None:
+            fit = msgspec.structs.replace(settings.fit, max_epochs=max_epochs)
+            settings = msgspec.structs.replace(settings, fit=fit)
+        dataset = read_dataset(
+            source,
+            kind=kind,
+            items=items,
+            allow_repeats=allow_repeats,
+            cache_dir=cache_dir,
+            base_url=base_url,
+        )
         with Progress(*columns, console=console) as progress:
-            epochs = progress.add_task("epochs", total=max_epochs)
+            epochs = progress.add_task("epochs", total=settings.fit.max_epochs)
 
-            def on_look(look: Look) -> None:
-                seen = f"loss {look.loss:.3f}, NDCG@10 {look.ndcg_10:.4f} (best {look.best_ndcg_10:.4f})"
+            def on_look(stage: str, look: "Look") -> None:
+                seen = f"{stage}: loss {look.loss:.3f}, NDCG@10 {look.ndcg_10:.4f} (best {look.best_ndcg_10:.4f})"
                 progress.update(epochs, completed=look.epoch, description=seen)
                 if not console.is_terminal:  # a log has no bar
-                    console.print(f"epoch {look.epoch}: {seen}")
+                    console.print(f"epoch {look.epoch}, {seen}", soft_wrap=True)
 
-            manifest = make_ladder(
+            manifest, looks = make_ladder(
                 dataset,
                 out,
-                model_config=SasRecConfig(),
-                fit_config=FitConfig(max_epochs=max_epochs, seed=seed),
-                counts_config=CountsConfig(),
-                on_look=on_look,
-                on_stage=progress.console.print,
+                config=settings,
+                run_dir=run_dir or Path(".local/runs") / dataset.name,
+                watcher=Watcher(on_stage=progress.console.print, on_look=on_look),
             )
-    except (DatasetError, ExportError, OSError) as err:
+        if result is not None:
+            write_result(result, manifest, looks, settings)
+    except (DatasetError, ConfigError, ExportError, OSError) as err:
         _fail(str(err))
     _print_ladder(out, manifest)
 
@@ -71,7 +109,7 @@ def run(
 def verify(
     models_dir: Annotated[Path, typer.Argument(help="The models directory.")] = Path("models"),
 ) -> None:
-    """Check every file of a models directory against its manifest."""
+    """Check a models directory end to end: every file against the manifest, every graph by a run."""
     try:
         manifest = verify_models(models_dir)
     except InvalidModels as err:
@@ -79,17 +117,38 @@ def verify(
     _print_ladder(models_dir, manifest)
 
 
+@app.command()
+def report(
+    out: Annotated[Path, typer.Option(help="The page to write; its pictures go beside it.")] = Path(
+        "docs/models.md"
+    ),
+) -> None:
+    """Write the page about the ladder from the result files of all runs."""
+    from training.report import write_report
+
+    write_report(RESULTS_DIR, out)
+    console.print(f"{out} written from {RESULTS_DIR.name}/")
+
+
 def _print_ladder(models_dir: Path, manifest: Manifest) -> None:
     console.print(
-        f"{models_dir}: version {manifest.version}, {manifest.dataset.n_items} items, all files verified"
+        f"{models_dir}: version {manifest.version}, {manifest.dataset.n_items} items, all files verified; "
+        f"serving {', '.join(manifest.serving)}",
+        soft_wrap=True,
     )
     for variant in manifest.ladder:
         metrics = variant.metrics
         console.print(
-            f"  {variant.name:8} NDCG@10 {metrics.ndcg_10:.4f} [{metrics.ndcg_10_low:.4f}, {metrics.ndcg_10_high:.4f}]"
-            f"  HR@10 {metrics.hr_10:.4f}  {variant.file.bytes / 1e6:.2f} MB",
+            f"  {variant.name:8} NDCG@10 {metrics.ndcg['10']:.4f} "
+            f"[{metrics.ndcg_10_low:.4f}, {metrics.ndcg_10_high:.4f}]  {variant.file.bytes / 1e6:.2f} MB  "
+            f"{variant.measurement.latency_ms['1']:.3f} ms  agreement {variant.agreement:.4f}",
             highlight=False,
             markup=False,
+            soft_wrap=True,
+        )
+    for name, model in manifest.unshipped.items():
+        console.print(
+            f"  not shipped: {name}, NDCG@10 {model.metrics.ndcg['10']:.4f}: {model.reason}", soft_wrap=True
         )
 
 
@@ -99,9 +158,9 @@ def _fail(message: str) -> None:
 
 
 def _quieten_exporter() -> None:
-    """The exporter warns about packages and internals that are not ours to mend."""
-    logging.getLogger("torch.onnx").setLevel(logging.ERROR)
-    logging.getLogger("onnxscript").setLevel(logging.ERROR)
+    """Exporter and quantiser warn about packages and internals that are not ours to mend."""
+    for name in ("torch.onnx", "onnxscript", "root"):
+        logging.getLogger(name).setLevel(logging.ERROR)
     warnings.filterwarnings("ignore", module="torch|onnxscript|copyreg")
 
 

@@ -10,12 +10,12 @@ It misbehaves on items nobody took after anything: they score zero and are never
 
 from dataclasses import dataclass
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CountsConfig:
+class CountsConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     window: int = 5
     "How many items later still counts as following."
     damping: float = 0.0
@@ -40,8 +40,10 @@ class Counts:
     weights: NDArray[np.float32]
 
 
-def fit_counts(sequences: list[NDArray[np.int64]], n_items: int, config: CountsConfig) -> Counts:
-    """Count pairs in sequences of item numbers, oldest first."""
+def fit_counts(
+    sequences: list[NDArray[np.int64]], n_items: int, config: CountsConfig, *, allow_repeats: bool = False
+) -> Counts:
+    """Count pairs in sequences of item numbers, oldest first; an item follows itself only with `allow_repeats`."""
     firsts, seconds, weights = [], [], []
     for items in sequences:
         for distance in range(1, min(config.window, len(items) - 1) + 1):
@@ -54,6 +56,9 @@ def fit_counts(sequences: list[NDArray[np.int64]], n_items: int, config: CountsC
     first, second = np.divmod(codes, n_items + 1)
     popularity = np.bincount(np.concatenate(sequences), minlength=n_items + 1)
     damped = totals / np.maximum(popularity[second], 1) ** config.damping
+    if not allow_repeats:
+        is_pair = first != second
+        first, second, damped = first[is_pair], second[is_pair], damped[is_pair]
     return _keep_heaviest(first, second, damped, n_items, config)
 
 
@@ -68,7 +73,7 @@ def _keep_heaviest(
     first, second, totals = first[order], second[order], totals[order]
     starts = np.searchsorted(first, first)
     place = np.arange(len(first)) - starts
-    kept = (place < config.n_neighbours) & (first != second)
+    kept = place < config.n_neighbours
     neighbours = np.zeros((n_items + 1, config.n_neighbours), np.int64)
     weights = np.zeros((n_items + 1, config.n_neighbours), np.float32)
     neighbours[first[kept], place[kept]] = second[kept]

@@ -1,51 +1,94 @@
-"""From sequences to a released ladder: fit, blend, export, evaluate what was exported, release."""
+"""From a dataset to a released ladder: teacher, student, pruned, int8, counts, popular.
+
+Each neural rung is blended with item-to-item counts, with the weight that is best on validation, and ships
+only if it beats counts alone on test. What is measured is what ships: the exported files themselves.
+"""
 
 import platform
 import subprocess
 import sys
+import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
-from typing import NamedTuple
 
+import msgspec
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from recserve.inference.manifest import Manifest, Metrics, Provenance, Variant, describe_file
-from training.counts import CountsConfig, fit_counts
+from recserve.inference.manifest import (
+    Manifest,
+    Measurement,
+    Metrics,
+    Provenance,
+    Unshipped,
+    Variant,
+    describe_file,
+)
+from training.config import RunConfig
+from training.counts import fit_counts
 from training.datasets import Dataset
-from training.evaluation import evaluate
-from training.export import export_onnx, score_onnx
-from training.fitting import FitConfig, Look, fit_sasrec
+from training.distillation import distillation_objective
+from training.evaluation import LIST_LENGTH, discounted_gains, evaluate, held_out_ranks
+from training.export import append_selection, export_scores, recommend_onnx
+from training.fitting import Look, Objective, fit, next_item_objective
+from training.measurement import measure
+from training.pruning import prune
+from training.quantisation import quantise
 from training.release import CATALOGUE_NAME, encode_catalogue, staging_beside, write_release
-from training.sasrec import SasRec, SasRecConfig
-from training.scorers import BlendScorer, CountsScorer, PopularScorer, score_all
+from training.sasrec import SasRec
+from training.scorers import BlendScorer, CountsScorer, PopularScorer, recommend
 from training.sequences import Sequences, pad, read_sequences
 
-BLEND_WEIGHTS = (0.0, 0.1, 0.2, 0.3, 0.5, 0.7, 1.0, 1.5)
+BLEND_WEIGHTS = (0.0, 0.05, 0.1, 0.2, 0.3, 0.5, 0.7, 1.0)
 "Weights of counts beside SASRec that are tried on validation; 0 is SASRec alone."
+KEPT_QUALITY = 0.97
+"Share of the best rung's NDCG@10 that the default must keep; the cheapest rung that does is served first."
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rung:
+    """A fitted variant on its way to the ladder."""
+
+    name: str
+    description: str
+    scorer: nn.Module
+    is_neural: bool = False
+    is_int8: bool = False
+
+    def n_parameters(self) -> int:
+        """Numbers that the model holds: what was fitted, and what was counted."""
+        tensors = (*self.scorer.parameters(), *self.scorer.buffers())
+        return sum(tensor.numel() for tensor in tensors)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Watcher:
+    """Who is told how a run goes."""
+
+    on_stage: Callable[[str], None]
+    on_look: Callable[[str, Look], None]
 
 
 def make_ladder(
-    dataset: Dataset,
-    target: Path,
-    *,
-    model_config: SasRecConfig,
-    fit_config: FitConfig,
-    counts_config: CountsConfig,
-    on_look: Callable[[Look], None],
-    on_stage: Callable[[str], None],
-) -> Manifest:
-    """Fit every variant on a dataset and write them as a models directory.
+    dataset: Dataset, target: Path, *, config: RunConfig, run_dir: Path, watcher: Watcher
+) -> tuple[Manifest, dict[str, list[Look]]]:
+    """Fit every rung on a dataset and write them as a models directory.
 
     Args:
         dataset: what to learn from.
         target: the models directory to write; one that is there is replaced when all is done.
-        on_look: told of each look at validation while the neural model is fitted.
-        on_stage: told what begins.
+        config: the run's settings.
+        run_dir: keeps checkpoints, from which a run that was killed goes on.
+        watcher: told how the run goes.
+
+    Returns:
+        The manifest, and the looks at validation of each fit.
 
     Raises:
         DatasetError: too little data, or items without titles.
@@ -55,83 +98,207 @@ def make_ladder(
     sequences = read_sequences(dataset)
     popularity = np.bincount(np.concatenate(sequences.fitting()), minlength=sequences.n_items + 1)[1:]
     catalogue = encode_catalogue(dataset, sequences, popularity)
-    on_stage("counting which item follows which")
-    counts = CountsScorer(fit_counts(sequences.fitting(), sequences.n_items, counts_config))
-    on_stage("fitting SASRec")
-    sasrec = fit_sasrec(sequences, model_config, fit_config, on_look=on_look)
-    on_stage("choosing the blend")
-    weight = choose_weight(sasrec, counts, sequences)
-    rungs = [
-        Rung(
-            "blend",
-            BlendScorer(sasrec, counts, weight),
-            f"SASRec ({model_config.n_blocks} block, width {model_config.dim}, the newest {model_config.max_length} "
-            f"items) plus {weight:g} x item-to-item counts, each standardised over the catalogue",
-        ),
-        Rung(
-            "counts",
-            counts,
-            f"what people took within {counts_config.window} items after the newest {counts_config.n_recent}; "
-            f"{counts_config.n_neighbours} neighbours an item",
-        ),
-        Rung("popular", PopularScorer(popularity), "how many users took the item; the same for everybody"),
-    ]
-    histories, targets = sequences.held_out("test")
-    test_input = pad(histories, model_config.max_length)
-    with staging_beside(target) as staging:
+    rungs, alone, looks = fit_rungs(sequences, popularity, config, run_dir, watcher)
+    judge = _judge(sequences, popularity, dataset)
+    with staging_beside(target) as staging, tempfile.TemporaryDirectory() as folder:
         (staging / CATALOGUE_NAME).write_bytes(catalogue)
-        ladder = []
-        for rung in rungs:
-            on_stage(f"exporting and evaluating {rung.name}")
-            path = staging / f"{rung.name}.onnx"
-            export_onnx(rung.scorer, path, example=test_input[:64])
-            metrics = evaluate(score_onnx(path, test_input), histories, targets)
-            ladder.append(rung.describe(path, metrics))
-        return write_release(
+        watcher.on_stage("exporting")
+        paths = {rung.name: export_rung(rung, Path(folder), staging, sequences, config) for rung in rungs}
+        watcher.on_stage("measuring")
+        histories, _ = sequences.held_out("test")
+        measurements = measure(paths, pad(_longest(histories), config.teacher.max_length))
+        watcher.on_stage("evaluating what was exported")
+        variants = [
+            describe_rung(rung, paths[rung.name], sequences, judge, measurements[rung.name]) for rung in rungs
+        ]
+        ladder, unshipped = pass_gate(variants)
+        for name in unshipped:
+            paths[name].unlink()
+        unshipped["teacher without counts"] = Unshipped(
+            metrics=judge(recommend(alone, histories, k=LIST_LENGTH, allow_repeats=sequences.allow_repeats)),
+            reason="measured to show what the blend adds",
+        )
+        manifest = write_release(
             target,
             staging,
             dataset=dataset,
             sequences=sequences,
             ladder=ladder,
+            serving=choose_serving(ladder),
             similar="counts",
-            max_history=model_config.max_length,
-            measured={"SASRec alone": evaluate(score_all(sasrec, test_input), histories, targets)},
-            provenance=_provenance(fit_config.seed, commit, time.monotonic() - started_s),
+            max_history=config.teacher.max_length,
+            unshipped=unshipped,
+            provenance=_provenance(config.seed, commit, time.monotonic() - started_s),
         )
+    return manifest, looks
 
 
-class Rung(NamedTuple):
-    """A fitted variant on its way to the ladder."""
-
-    name: str
-    scorer: nn.Module
-    description: str
-
-    def describe(self, path: Path, metrics: Metrics) -> Variant:
-        return Variant(
-            name=self.name,
-            description=self.description,
-            file=describe_file(path),
-            parameters=count_parameters(self.scorer),
-            metrics=metrics,
+def fit_rungs(
+    sequences: Sequences,
+    popularity: NDArray[np.int64],
+    config: RunConfig,
+    run_dir: Path,
+    watcher: Watcher,
+) -> tuple[list[Rung], SasRec, dict[str, list[Look]]]:
+    """All rungs from best to cheapest, the teacher by itself, and the looks of each fit."""
+    watcher.on_stage("counting which item follows which")
+    counts = CountsScorer(
+        fit_counts(
+            sequences.fitting(), sequences.n_items, config.counts, allow_repeats=sequences.allow_repeats
         )
+    )
+    fit_config = msgspec.structs.replace(config.fit, seed=config.seed)
+    looks: dict[str, list[Look]] = {}
+
+    def fit_stage(name: str, model: SasRec, objective: Objective) -> SasRec:
+        watcher.on_stage(f"fitting the {name}")
+        looks[name] = fit(
+            model,
+            sequences,
+            fit_config,
+            objective,
+            checkpoint=run_dir / f"{name}.pt",
+            on_look=lambda look: watcher.on_look(name, look),
+        )
+        return model
+
+    torch.manual_seed(config.seed)
+    teacher = SasRec(sequences.n_items, config.teacher)
+    student = SasRec(sequences.n_items, config.student)
+    fit_stage("teacher", teacher, next_item_objective(sequences.n_items, fit_config))
+    from_teacher = distillation_objective(teacher, config.distil, fit_config)
+    fit_stage("student", student, from_teacher)
+    pruned = fit_stage("pruned student", prune(student, config.prune), from_teacher)
+    watcher.on_stage("choosing the blends")
+    blends = {
+        name: BlendScorer(model, counts, choose_weight(model, counts, sequences))
+        for name, model in (("teacher", teacher), ("student", student), ("pruned", pruned))
+    }
+    rungs = [
+        *(
+            Rung(name=name, description=_describe_blend(blend), scorer=blend, is_neural=True)
+            for name, blend in blends.items()
+        ),
+        Rung(
+            name="int8",
+            description="the pruned student with 8-bit weights, one matrix for reading and scoring items",
+            scorer=blends["pruned"],
+            is_neural=True,
+            is_int8=True,
+        ),
+        Rung(
+            name="counts",
+            description=f"what people took within {config.counts.window} items after the newest "
+            f"{config.counts.n_recent}; {config.counts.n_neighbours} neighbours an item",
+            scorer=counts,
+        ),
+        Rung(
+            name="popular",
+            description="how often the item was taken; the same for everybody",
+            scorer=PopularScorer(popularity),
+        ),
+    ]
+    return rungs, teacher, looks
 
 
-def choose_weight(sasrec: SasRec, counts: CountsScorer, sequences: Sequences) -> float:
+def choose_weight(model: SasRec, counts: CountsScorer, sequences: Sequences) -> float:
     """The weight of counts in the blend that is best on validation."""
     histories, targets = sequences.held_out("validation")
-    padded: NDArray[np.int64] = pad(histories, sasrec.config.max_length)
-    return max(
-        BLEND_WEIGHTS,
-        key=lambda weight: (
-            evaluate(score_all(BlendScorer(sasrec, counts, weight), padded), histories, targets).ndcg_10
-        ),
+
+    def ndcg_10(weight: float) -> float:
+        scorer = BlendScorer(model, counts, weight)
+        lists = recommend(scorer, histories, k=10, allow_repeats=sequences.allow_repeats)
+        return float(discounted_gains(held_out_ranks(lists, targets), 10).mean())
+
+    return max(BLEND_WEIGHTS, key=ndcg_10)
+
+
+def export_rung(rung: Rung, folder: Path, staging: Path, sequences: Sequences, config: RunConfig) -> Path:
+    """Write a rung's graph into the staging directory; `folder` holds what lies on the way."""
+    histories, _ = sequences.held_out("test")
+    scores, path = folder / f"{rung.name}.onnx", staging / f"{rung.name}.onnx"
+    export_scores(rung.scorer, scores, example=pad(histories[:64], config.teacher.max_length))
+    if rung.is_int8:
+        quantised = folder / f"{rung.name}-quantised.onnx"
+        quantise(scores, quantised)
+        scores = quantised
+    append_selection(scores, path)
+    return path
+
+
+def describe_rung(
+    rung: Rung,
+    path: Path,
+    sequences: Sequences,
+    judge: Callable[[NDArray[np.int64]], Metrics],
+    measurement: Measurement,
+) -> Variant:
+    """Judge an exported rung by its own lists, and hold them against PyTorch's."""
+    histories, _ = sequences.held_out("test")
+    lists = recommend_onnx(path, histories, k=LIST_LENGTH, allow_repeats=sequences.allow_repeats)
+    expected = recommend(rung.scorer, histories, k=10, allow_repeats=sequences.allow_repeats)
+    return Variant(
+        name=rung.name,
+        description=rung.description,
+        is_neural=rung.is_neural,
+        file=describe_file(path),
+        parameters=rung.n_parameters(),
+        metrics=judge(lists),
+        measurement=measurement,
+        agreement=overlap(lists[:, :10], expected),
     )
 
 
-def count_parameters(scorer: nn.Module) -> int:
-    """Numbers that the model holds: what was fitted, and what was counted."""
-    return sum(p.numel() for p in scorer.parameters()) + sum(b.numel() for b in scorer.buffers())
+def overlap(lists: NDArray[np.int64], others: NDArray[np.int64]) -> float:
+    """Mean share of a list's items that are also on the other list, whatever their order."""
+    return float((lists[:, :, None] == others[:, None, :]).any(2).mean())
+
+
+def pass_gate(variants: Sequence[Variant]) -> tuple[list[Variant], dict[str, Unshipped]]:
+    """Neural rungs that beat counts, and all others; the rest with the reason."""
+    counts = next(variant for variant in variants if variant.name == "counts").metrics.ndcg["10"]
+    ladder, unshipped = [], {}
+    for variant in variants:
+        if variant.is_neural and not variant.metrics.ndcg["10"] > counts:
+            reason = f"NDCG@10 {variant.metrics.ndcg['10']:.4f} does not beat counts, {counts:.4f}"
+            unshipped[variant.name] = Unshipped(metrics=variant.metrics, reason=reason)
+        else:
+            ladder.append(variant)
+    return ladder, unshipped
+
+
+def choose_serving(ladder: Sequence[Variant]) -> list[str]:
+    """The cheapest neural rung that keeps most of the best one's quality, then counts and popular."""
+    neural = [variant for variant in ladder if variant.is_neural]
+    rest = [variant.name for variant in ladder if not variant.is_neural]
+    if not neural:
+        return rest
+    wanted = KEPT_QUALITY * max(variant.metrics.ndcg["10"] for variant in neural)
+    good_enough = [variant for variant in neural if variant.metrics.ndcg["10"] >= wanted]
+    return [min(good_enough, key=lambda variant: variant.measurement.latency_ms["1"]).name, *rest]
+
+
+def _judge(
+    sequences: Sequences, popularity: NDArray[np.int64], dataset: Dataset
+) -> Callable[[NDArray[np.int64]], Metrics]:
+    histories, targets = sequences.held_out("test")
+    genres = dict(zip(dataset.items["item_id"], dataset.items["genres"], strict=True))
+    in_order = [list(genres[item_id]) for item_id in sequences.item_ids]
+    lengths = np.array([len(history) for history in histories])
+    return lambda lists: evaluate(lists, targets, popularity=popularity, genres=in_order, lengths=lengths)
+
+
+def _longest(histories: list[NDArray[np.int64]]) -> list[NDArray[np.int64]]:
+    """The 32 longest histories: what a run costs when it costs most."""
+    return sorted(histories, key=len, reverse=True)[:32]
+
+
+def _describe_blend(blend: BlendScorer) -> str:
+    config = blend.sasrec.config
+    return (
+        f"SASRec (width {config.dim}, {config.n_blocks} block, {config.n_heads} heads, {config.ffn_width} neurons) "
+        f"plus {blend.weight:g} x counts, each standardised over the catalogue"
+    )
 
 
 def _provenance(seed: int, commit: str, duration_s: float) -> Provenance:

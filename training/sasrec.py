@@ -7,9 +7,9 @@ Item numbers start at 1; 0 pads on the left, so the newest item is always last. 
 from the newest item. Padding therefore changes no score, and short histories need none.
 """
 
-from dataclasses import dataclass
 from typing import cast
 
+import msgspec
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -18,12 +18,15 @@ MASKED = -1e9
 "Added to attention logits of padding: finite, since a row of -inf turns into NaN under softmax."
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SasRecConfig:
+class SasRecConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     dim: int = 64
     "Width of item embeddings and of every block."
     n_blocks: int = 1
     n_heads: int = 2
+    head_dim: int = 32
+    "Width of one attention head; heads times this need not be `dim`."
+    ffn_width: int = 256
+    "Hidden neurons of a block's feed-forward part."
     max_length: int = 50
     "Most recent items the model reads."
     dropout: float = 0.4
@@ -34,36 +37,37 @@ class Block(nn.Module):
 
     def __init__(self, config: SasRecConfig) -> None:
         super().__init__()
-        self.n_heads = config.n_heads
+        self.n_heads, self.head_dim = config.n_heads, config.head_dim
         self.dropout = config.dropout
+        attention_dim = config.n_heads * config.head_dim
         self.attention_norm = nn.LayerNorm(config.dim)
-        self.query = nn.Linear(config.dim, config.dim)
-        self.key_value = nn.Linear(config.dim, 2 * config.dim)
-        self.projection = nn.Linear(config.dim, config.dim)
-        self.feed_forward = nn.Sequential(
-            nn.LayerNorm(config.dim),
-            nn.Linear(config.dim, 4 * config.dim),
-            nn.GELU(),
-            nn.Dropout(config.dropout),
-            nn.Linear(4 * config.dim, config.dim),
-        )
+        self.query = nn.Linear(config.dim, attention_dim)
+        self.key = nn.Linear(config.dim, attention_dim)
+        self.value = nn.Linear(config.dim, attention_dim)
+        self.projection = nn.Linear(attention_dim, config.dim)
+        self.ffn_norm = nn.LayerNorm(config.dim)
+        self.ffn_in = nn.Linear(config.dim, config.ffn_width)
+        self.ffn_out = nn.Linear(config.ffn_width, config.dim)
 
     def forward(self, x: Tensor, mask: Tensor, *, last_only: bool = False) -> Tensor:  # x: (B, L, D)
-        batch, length, dim = x.shape
-        head_dim = dim // self.n_heads
         normed = self.attention_norm(x)
         if last_only:
             x, mask = x[:, -1:], mask[:, :, -1:]
-        q = self.query(normed[:, -1:] if last_only else normed)  # (B, Q, D), Q = 1 or L
-        k, v = self.key_value(normed).split(dim, dim=-1)  # (B, L, D) each
-        q = q.view(batch, -1, self.n_heads, head_dim).transpose(1, 2)  # (B, H, Q, D/H)
-        k = k.view(batch, length, self.n_heads, head_dim).transpose(1, 2)
-        v = v.view(batch, length, self.n_heads, head_dim).transpose(1, 2)
-        logits = q @ k.transpose(2, 3) / head_dim**0.5 + mask  # (B, H, Q, L)
-        weights = F.dropout(logits.softmax(-1), self.dropout, self.training)
-        mixed = (weights @ v).transpose(1, 2).reshape(batch, -1, dim)  # (B, Q, D)
-        x = x + F.dropout(self.projection(mixed), self.dropout, self.training)
-        return x + F.dropout(self.feed_forward(x), self.dropout, self.training)
+        q = self._split_heads(self.query(normed[:, -1:] if last_only else normed))  # (B, H, Q, E), Q = 1 or L
+        k = self._split_heads(self.key(normed))  # (B, H, L, E)
+        v = self._split_heads(self.value(normed))
+        logits = q @ k.transpose(2, 3) / self.head_dim**0.5 + mask  # (B, H, Q, L)
+        weights = self._drop(logits.softmax(-1))
+        mixed = (weights @ v).transpose(1, 2).flatten(2)  # (B, Q, H * E)
+        x = x + self._drop(self.projection(mixed))
+        hidden = self._drop(F.gelu(self.ffn_in(self.ffn_norm(x))))  # (B, Q, ffn_width)
+        return x + self._drop(self.ffn_out(hidden))
+
+    def _split_heads(self, x: Tensor) -> Tensor:  # (B, L, H * E) -> (B, H, L, E)
+        return x.unflatten(2, (self.n_heads, self.head_dim)).transpose(1, 2)
+
+    def _drop(self, x: Tensor) -> Tensor:
+        return F.dropout(x, self.dropout, self.training)
 
 
 class SasRec(nn.Module):

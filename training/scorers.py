@@ -13,6 +13,10 @@ from torch import Tensor, nn
 
 from training.counts import Counts
 from training.sasrec import SasRec
+from training.sequences import pad
+
+N_SCORES_AT_ONCE = 8_000_000
+"Scores of a batch, users times items, when many users are scored: about 32 MB."
 
 
 class CountsScorer(nn.Module):
@@ -65,7 +69,12 @@ class BlendScorer(nn.Module):
         self.weight = weight
 
     def forward(self, history: Tensor) -> Tensor:
-        return standardise(self.sasrec(history)) + self.weight * standardise(self.counts(history))
+        return blend(self.sasrec(history), self.counts(history), self.weight)
+
+
+def blend(neural: Tensor, counts: Tensor, weight: float) -> Tensor:
+    """Standardised neural scores plus `weight` times standardised counts, (B, n_items)."""
+    return standardise(neural) + weight * standardise(counts)
 
 
 def standardise(scores: Tensor) -> Tensor:
@@ -75,13 +84,37 @@ def standardise(scores: Tensor) -> Tensor:
     return centred / (deviation + 1e-6)
 
 
-def score_all(scorer: nn.Module, history: NDArray[np.int64], *, batch_size: int = 256) -> NDArray[np.float32]:
-    """Scores of many users, (n, n_items), without gradients."""
+def recommend(
+    scorer: nn.Module,
+    histories: list[NDArray[np.int64]],
+    *,
+    k: int,
+    allow_repeats: bool,
+    max_length: int = 50,
+) -> NDArray[np.int64]:
+    """The best k items of every user, best first, (n_users, k) item numbers.
+
+    Args:
+        scorer: any variant.
+        histories: item numbers, oldest first.
+        k: how many.
+        allow_repeats: whether items of the history may come back.
+        max_length: newest items of a history that the variant reads.
+    """
     scorer.eval()
+    by_length = np.argsort([len(history) for history in histories], kind="stable")
+    lists = np.zeros((len(histories), k), np.int64)
+    start = 0
     with torch.inference_mode():
-        parts = [scorer(torch.from_numpy(part)) for part in _batches(history, batch_size)]
-    return cast(NDArray[np.float32], torch.cat(parts).numpy())
-
-
-def _batches(history: NDArray[np.int64], batch_size: int) -> list[NDArray[np.int64]]:
-    return [history[start : start + batch_size] for start in range(0, len(history), batch_size)]
+        n_items = scorer(torch.ones(1, 1, dtype=torch.long)).shape[1]
+        while start < len(by_length):
+            users = by_length[start : start + max(1, N_SCORES_AT_ONCE // n_items)]
+            batch = [histories[user] for user in users]
+            longest = min(max_length, len(batch[-1]))
+            scores = scorer(torch.from_numpy(pad(batch, longest))).clone()
+            if not allow_repeats:
+                for row, history in enumerate(batch):
+                    scores[row, torch.from_numpy(history - 1)] = -torch.inf
+            lists[users] = scores.topk(k, dim=1).indices.numpy() + 1
+            start += len(users)
+    return lists

@@ -11,29 +11,42 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from recserve.inference.session import Ranked
+
 MAX_INLINE_S = 1e-3
 "Below this, holding up the event loop costs less than waking a thread."
 SMOOTHING = 0.2
 "Weight of the newest run in the smoothed duration."
 
 
-class Scored(NamedTuple):
+class Question(NamedTuple):
+    """What one request asks of a model."""
+
+    history: Sequence[int]
+    "Item numbers, newest last, at least one; 0 is padding."
+    seen: Sequence[int]
+    "Item numbers that must not come back."
+    k: int
+
+
+class Answer(NamedTuple):
+    items: NDArray[np.int64]
+    "Item numbers, best first, (at most k,)."
     scores: NDArray[np.float32]
-    "(n_items,); column j is item number j + 1."
     started_s: float
     "When the run that held this request began, on the clock of `time.perf_counter`."
     batch_size: int
 
 
 class _Run(NamedTuple):
-    scores: NDArray[np.float32]
+    ranked: Ranked
     started_s: float
     duration_s: float
 
 
 class _Waiting(NamedTuple):
-    history: Sequence[int]
-    answer: "asyncio.Future[Scored]"
+    question: Question
+    answer: "asyncio.Future[Answer]"
 
 
 class MicroBatcher:
@@ -45,7 +58,7 @@ class MicroBatcher:
     All calls come from one event loop.
 
     Args:
-        score: scores a batch, (batch, length) item numbers -> (batch, n_items).
+        recommend: answers a batch, as `ScoringSession.recommend` does.
         executor: where longer runs happen.
         max_size: largest batch; 1 turns batching off.
         max_inline_s: longest run, by the time the last ones took, that may hold up the event loop.
@@ -53,13 +66,13 @@ class MicroBatcher:
 
     def __init__(
         self,
-        score: Callable[[NDArray[np.int64]], NDArray[np.float32]],
+        recommend: Callable[[NDArray[np.int64], NDArray[np.int64], int], Ranked],
         executor: Executor,
         *,
         max_size: int,
         max_inline_s: float = MAX_INLINE_S,
     ) -> None:
-        self._score = score
+        self._recommend = recommend
         self._executor = executor
         self._max_size = max_size
         self._max_inline_s = max_inline_s
@@ -69,14 +82,10 @@ class MicroBatcher:
         self._row_s = math.inf
         "Smoothed duration of a run for each row of its batch; unknown runs count as long."
 
-    async def score(self, history: Sequence[int]) -> Scored:
-        """Score every item for one user.
-
-        Args:
-            history: item numbers, newest last, at least one.
-        """
+    async def ask(self, question: Question) -> Answer:
+        """The best items for one user."""
         loop = asyncio.get_running_loop()
-        waiting = _Waiting(history, loop.create_future())
+        waiting = _Waiting(question, loop.create_future())
         self._waiting.append(waiting)
         if self._work is None:
             self._work = loop.create_task(self._run_until_idle())
@@ -91,12 +100,12 @@ class MicroBatcher:
             self._work = None
 
     async def _answer(self, batch: list[_Waiting]) -> None:
-        histories = [waiting.history for waiting in batch]
+        questions = [waiting.question for waiting in batch]
         try:
             if self._row_s * len(batch) <= self._max_inline_s:
-                run = self._run(histories)
+                run = self._run(questions)
             else:
-                run = await asyncio.get_running_loop().run_in_executor(self._executor, self._run, histories)
+                run = await asyncio.get_running_loop().run_in_executor(self._executor, self._run, questions)
         except Exception as err:
             for waiting in batch:
                 if not waiting.answer.done():
@@ -106,7 +115,9 @@ class MicroBatcher:
         self._row_s = row_s if math.isinf(self._row_s) else self._row_s + SMOOTHING * (row_s - self._row_s)
         for row, waiting in enumerate(batch):
             if not waiting.answer.done():
-                waiting.answer.set_result(Scored(run.scores[row], run.started_s, len(batch)))
+                k = waiting.question.k
+                items, scores = run.ranked.items[row, :k], run.ranked.scores[row, :k]
+                waiting.answer.set_result(Answer(items, scores, run.started_s, len(batch)))
 
     def _take_batch(self) -> list[_Waiting]:
         """The longest waiting, without those whose callers went away."""
@@ -117,18 +128,19 @@ class MicroBatcher:
                 batch.append(waiting)
         return batch
 
-    def _run(self, histories: list[Sequence[int]]) -> _Run:
+    def _run(self, questions: list[Question]) -> _Run:
         started_s = perf_counter()
-        scores = self._score(pad(histories))
-        if len(scores) != len(histories):
-            raise RuntimeError(f"the model answered {len(scores)} of {len(histories)} rows")
-        return _Run(scores, started_s, perf_counter() - started_s)
+        histories, seen = pad([q.history for q in questions]), pad([q.seen for q in questions])
+        ranked = self._recommend(histories, seen, max(q.k for q in questions))
+        if len(ranked.items) != len(questions):
+            raise RuntimeError(f"the model answered {len(ranked.items)} of {len(questions)} rows")
+        return _Run(ranked, started_s, perf_counter() - started_s)
 
 
-def pad(histories: Sequence[Sequence[int]]) -> NDArray[np.int64]:
-    """Histories as one array, (batch, longest), zeros on the left."""
-    length = max(map(len, histories))
-    padded = np.zeros((len(histories), length), np.int64)
-    for row, history in enumerate(histories):
-        padded[row, length - len(history) :] = history
+def pad(rows: Sequence[Sequence[int]]) -> NDArray[np.int64]:
+    """Item numbers as one array, (batch, longest), zeros on the left."""
+    length = max(map(len, rows))
+    padded = np.zeros((len(rows), length), np.int64)
+    for place, row in enumerate(rows):
+        padded[place, length - len(row) :] = row
     return padded

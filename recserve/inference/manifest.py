@@ -21,31 +21,60 @@ class ModelFile(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Metrics(msgspec.Struct, frozen=True, kw_only=True):
-    """Leave-one-out over all items of the catalogue; see `training.evaluation`."""
+    """Leave-one-out over all items of the catalogue; `training.evaluation` defines each figure."""
 
-    hr_10: float
-    "Share of users whose held-out item is among the first ten."
-    ndcg_10: float
+    hr: dict[str, float]
+    "By list length: 5, 10, 20."
+    ndcg: dict[str, float]
+    mrr: dict[str, float]
     ndcg_10_low: float
     "Lower end of the bootstrap 95 % interval over users."
     ndcg_10_high: float
-    mrr_10: float
+    coverage_10: float
+    novelty_10: float
+    diversity_10: float | None
+    "None where items have no genres."
+    ndcg_10_by_length: dict[str, float]
+    "By the number of items in the user's history."
     n_users: int
+
+
+class Measurement(msgspec.Struct, frozen=True, kw_only=True):
+    """What a variant costs, on the machine of the provenance, one thread."""
+
+    load_ms: float
+    "Session from file, median."
+    rss_mib: float
+    "Resident memory that loading and one run add to the process."
+    latency_ms: dict[str, float]
+    "Median of one run by batch size, all variants in turns; histories as long as the model reads."
 
 
 class Variant(msgspec.Struct, frozen=True, kw_only=True):
     """One rung of the ladder.
 
-    Every variant is an ONNX graph with one input, `history`: int64 (batch, length), item numbers with
-    the newest last, 0 pads on the left; and one output, `scores`: float32 (batch, n_items), where
-    column j scores item number j + 1.
+    Every variant is an ONNX graph with the int64 inputs `history` (batch, length), item numbers with the
+    newest last, 0 pads on the left; `seen` (batch, n_seen), item numbers that must not come back, 0 pads;
+    and `k` (1,). It answers with `items` int64 and `scores` float32, both (batch, at most k), best first;
+    item 0 with score -inf stands where fewer remain.
     """
 
     name: str
     description: str
+    is_neural: bool
     file: ModelFile
     parameters: int
     metrics: Metrics
+    measurement: Measurement
+    agreement: float
+    "Mean share of the first ten that are also among the first ten of the PyTorch model it was made from."
+
+
+class Unshipped(msgspec.Struct, frozen=True, kw_only=True):
+    """A model that was measured and is not on the ladder."""
+
+    metrics: Metrics
+    reason: str
 
 
 class Dataset(msgspec.Struct, frozen=True, kw_only=True):
@@ -55,6 +84,8 @@ class Dataset(msgspec.Struct, frozen=True, kw_only=True):
     n_users: int
     n_items: int
     n_interactions: int
+    allow_repeats: bool
+    "Whether items of the history may be recommended again."
     sha256: str
     "Digest of the interactions as they were read, before any filter."
 
@@ -77,13 +108,14 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     dataset: Dataset
     catalogue: ModelFile
     ladder: list[Variant]
-    "Variants from best to cheapest; the first is the default, the last needs no history."
+    "Variants from best to cheapest; the last needs no history."
+    serving: list[str]
+    "Variants that the service loads, from best to cheapest; the first is the default."
     similar: str
     "Variant that answers 'similar to this item'."
     max_history: int
     "Most recent items that any variant reads."
-    measured: dict[str, Metrics]
-    "Models that were measured for comparison and are not shipped."
+    unshipped: dict[str, Unshipped]
     provenance: Provenance
 
     def files(self) -> list[ModelFile]:
@@ -96,7 +128,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         return known[name]
 
 
-FORMAT = 1
+FORMAT = 2
 
 
 def describe_file(path: Path) -> ModelFile:
@@ -139,7 +171,14 @@ def _check(manifest: Manifest) -> None:
         raise InvalidModels(
             f"{MANIFEST_NAME} has max_history {manifest.max_history}; models read at least 1 item"
         )
-    manifest.variant(manifest.similar)
+    if not manifest.serving or manifest.serving[-1] != names[-1]:
+        raise InvalidModels(f"{MANIFEST_NAME} serves {manifest.serving}; the last must be {names[-1]!r}")
+    for name in (*manifest.serving, manifest.similar):
+        manifest.variant(name)
+    if manifest.similar not in manifest.serving:
+        raise InvalidModels(
+            f"{MANIFEST_NAME} answers similar items with {manifest.similar!r}, which is not served"
+        )
 
 
 def read_verified(models_dir: Path, file: ModelFile) -> bytes:

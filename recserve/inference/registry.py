@@ -17,11 +17,11 @@ class LoadedModels:
     manifest: Manifest
     catalogue: Catalogue
     sessions: dict[str, ScoringSession]
-    "By variant name, in the order of the ladder."
+    "By variant name, from best to cheapest."
 
 
 def load_models(models_dir: Path, *, n_threads: int, mark: Callable[[str], None]) -> LoadedModels:
-    """Read, verify, load and run once every variant of a models directory.
+    """Read, verify, load and run once every variant that a models directory wants served.
 
     Args:
         models_dir: directory with a manifest.
@@ -38,19 +38,20 @@ def load_models(models_dir: Path, *, n_threads: int, mark: Callable[[str], None]
         raise InvalidModels(
             f"the catalogue has {len(catalogue)} items; the manifest says {manifest.dataset.n_items}"
         )
-    contents = {variant.name: read_verified(models_dir, variant.file) for variant in manifest.ladder}
+    contents = {name: read_verified(models_dir, manifest.variant(name).file) for name in manifest.serving}
     mark("model_read")
     sessions = {
         name: ScoringSession(name, content, n_items=len(catalogue), n_threads=n_threads)
         for name, content in contents.items()
     }
-    _require_indifference(manifest.ladder[-1].name, sessions)
+    _require_indifference(sessions[manifest.serving[-1]])
     mark("sessions")
     return LoadedModels(manifest, catalogue, sessions)
 
 
-def _require_indifference(name: str, sessions: dict[str, ScoringSession]) -> None:
-    """The last rung answers users without a history, so it must not look at one."""
-    nothing, something = (sessions[name].score(np.full((1, 1), item, np.int64)) for item in (0, 1))
-    if not np.array_equal(nothing, something):
-        raise InvalidModels(f"variant {name!r} is last on the ladder, but its scores depend on the history")
+def _require_indifference(session: ScoringSession) -> None:
+    """The last variant answers users without a history, so it must not look at one."""
+    nobody = np.zeros((1, 0), np.int64)
+    nothing, something = (session.recommend(np.full((1, 1), item), nobody, 10) for item in (0, 1))
+    if not np.array_equal(nothing.scores, something.scores):
+        raise InvalidModels(f"variant {session.name!r} is served last, but its scores depend on the history")

@@ -1,6 +1,6 @@
-"""One ONNX Runtime session that scores histories."""
+"""One ONNX Runtime session that answers histories with items."""
 
-from typing import cast
+from typing import NamedTuple
 
 import numpy as np
 import onnxruntime as ort
@@ -9,14 +9,25 @@ from numpy.typing import NDArray
 from recserve.errors import InvalidModels
 
 
+class Ranked(NamedTuple):
+    """Lists of items, best first; item 0 with score -inf where fewer remain than were asked for."""
+
+    items: NDArray[np.int64]
+    "Item numbers, (batch, at most k)."
+    scores: NDArray[np.float32]
+
+
 class ScoringSession:
     """A model variant, loaded and warm.
 
     Args:
         name: the variant.
         content: the ONNX graph, verified.
-        n_items: what the catalogue holds; a graph that scores another number is refused.
+        n_items: what the catalogue holds; a graph that knows another number is refused.
         n_threads: threads one run may use.
+
+    Raises:
+        InvalidModels: the graph cannot be loaded, or is not of the kind that `manifest.Variant` describes.
     """
 
     def __init__(self, name: str, content: bytes, *, n_items: int, n_threads: int = 1) -> None:
@@ -28,21 +39,20 @@ class ScoringSession:
         self.name = name
         try:
             self._session = ort.InferenceSession(content, options, providers=["CPUExecutionProvider"])
-            n_scored = self.score(np.ones((1, 1), np.int64)).shape[1]
+            everything = self.recommend(np.ones((2, 1), np.int64), np.zeros((2, 0), np.int64), n_items + 1)
         except Exception as err:  # ONNX Runtime's own exception classes are not public
             raise InvalidModels(f"model variant {name!r} does not load: {err}") from err
-        if n_scored != n_items:
-            raise InvalidModels(
-                f"model variant {name!r} scores {n_scored} items; the catalogue has {n_items}"
-            )
+        n_known = int(np.count_nonzero(everything.items[0]))
+        if everything.items.shape[0] != 2 or n_known != n_items:
+            raise InvalidModels(f"model variant {name!r} knows {n_known} items; the catalogue has {n_items}")
 
-    def score(self, history: NDArray[np.int64]) -> NDArray[np.float32]:
-        """Score every catalogue item for a batch of users.
+    def recommend(self, history: NDArray[np.int64], seen: NDArray[np.int64], k: int) -> Ranked:
+        """The best items for a batch of users.
 
         Args:
             history: item numbers, newest last, (batch, length); 0 pads on the left.
-
-        Returns:
-            Unnormalised scores, (batch, n_items); column j is item number j + 1.
+            seen: item numbers that must not come back, (batch, n_seen); 0 pads.
+            k: items a user.
         """
-        return cast(NDArray[np.float32], self._session.run(["scores"], {"history": history})[0])
+        feeds = {"history": history, "seen": seen, "k": np.array([k])}
+        return Ranked(*self._session.run(["items", "scores"], feeds))

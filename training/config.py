@@ -1,0 +1,44 @@
+"""A run's settings, all on one page, read from a TOML file; what is left out keeps its default."""
+
+import tomllib
+from pathlib import Path
+
+import msgspec
+
+from training.counts import CountsConfig
+from training.distillation import DistilConfig
+from training.fitting import FitConfig
+from training.pruning import PruneConfig
+from training.sasrec import SasRecConfig
+
+
+class ConfigError(Exception):
+    """A run configuration that cannot be used; the message names file, setting and what is allowed."""
+
+
+class RunConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The default is the same for every dataset; `docs/models.md` shows how it does on three."""
+
+    seed: int = 0
+    counts: CountsConfig = CountsConfig()
+    teacher: SasRecConfig = SasRecConfig(dim=128, n_heads=4, ffn_width=512, dropout=0.5)
+    student: SasRecConfig = SasRecConfig(dim=64, n_heads=2, ffn_width=256, dropout=0.2)
+    fit: FitConfig = FitConfig()
+    distil: DistilConfig = DistilConfig()
+    prune: PruneConfig = PruneConfig()
+
+
+def read_config(path: Path | None) -> RunConfig:
+    """The run's settings.
+
+    Raises:
+        ConfigError: the file is missing or not TOML, or a setting is unknown or out of range.
+    """
+    if path is None:
+        return RunConfig()
+    try:
+        return msgspec.convert(tomllib.loads(path.read_text(encoding="utf-8")), RunConfig)
+    except OSError as err:
+        raise ConfigError(f"cannot read {path}: {err.strerror}") from err
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, msgspec.ValidationError) as err:
+        raise ConfigError(f"{path}: {err}") from err

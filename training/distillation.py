@@ -1,0 +1,54 @@
+"""Distillation: a small student learns the teacher's ranking, not only the item that followed.
+
+At every position the student minimises
+
+    weight x T^2 x KL(softmax(teacher / T) || softmax(student / T)) + (1 - weight) x the next-item loss
+
+with the softmax over the teacher's `n_top` best items: its dark knowledge lies in the head of its ranking,
+and the tail would cost a pass over the catalogue. After Hinton et al. (2015); top-k as in Tang and Wang,
+"Ranking Distillation" (KDD 2018). It misleads where the teacher is confidently wrong, which the next-item
+part holds against.
+"""
+
+import msgspec
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from training.fitting import FitConfig, Objective
+from training.losses import loss_for, position_loss
+from training.sasrec import SasRec
+
+
+class DistilConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    n_top: int = 100
+    "Items of the teacher's ranking that are learned at each position."
+    temperature: float = 1.0
+    weight: float = 0.7
+    "Share of the teacher in the loss; the rest is the item that followed."
+
+
+def distillation_objective(teacher: SasRec, config: DistilConfig, fit_config: FitConfig) -> Objective:
+    """Learn from a teacher that stays as it is."""
+    teacher.eval()
+    name = fit_config.loss or loss_for(teacher.n_items)
+    n_top = min(config.n_top, teacher.n_items)
+
+    def objective(student: SasRec, history: Tensor, following: Tensor) -> Tensor:
+        is_real = history > 0
+        hidden = student.encode(history)[is_real]  # (N, D)
+        with torch.no_grad():
+            wanted, top = teacher.logits(teacher.encode(history)[is_real]).topk(n_top, dim=1)  # (N, n_top)
+        given = (hidden[:, None] @ student.items(top + 1).transpose(1, 2))[:, 0]  # (N, n_top)
+        divergence = F.kl_div(
+            F.log_softmax(given / config.temperature, 1),
+            F.log_softmax(wanted / config.temperature, 1),
+            reduction="batchmean",
+            log_target=True,
+        )
+        next_item = position_loss(
+            name, student, hidden, following[is_real], n_negatives=fit_config.n_negatives
+        )
+        return config.weight * config.temperature**2 * divergence + (1 - config.weight) * next_item
+
+    return objective
