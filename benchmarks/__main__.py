@@ -21,6 +21,41 @@ def overhead(n: Annotated[int, typer.Option(min=10, help="Pairs to measure.")] =
 
 
 @app.command()
+def catalogue(
+    items: Annotated[int, typer.Option(min=100, help="Items of the synthetic catalogue.")] = 1_000_000,
+    dim: Annotated[int, typer.Option(min=1, help="Dimensions of a vector.")] = 64,
+    queries: Annotated[int, typer.Option(min=10, help="Queries that are measured.")] = 200,
+    rounds: Annotated[int, typer.Option(min=1, help="How often each head answers every query.")] = 5,
+    seed: Annotated[int, typer.Option(help="Seed of items, queries and clusters.")] = 0,
+) -> None:
+    """Scoring heads on a large synthetic catalogue: load, memory, latency, recall."""
+    from dataclasses import asdict
+
+    from benchmarks.catalogue import CatalogueBench, format_table, run
+    from benchmarks.results import write_result
+
+    bench = CatalogueBench(n_items=items, dim=dim, n_queries=queries, n_rounds=rounds, seed=seed)
+    figures = run(bench, on_stage=lambda stage: print(f"... {stage}", flush=True))
+    path = write_result("catalogue", settings=asdict(bench) | {"k": 100, "threads": 1}, figures=figures)
+    print(format_table(figures))
+    print(path)
+
+
+@app.command()
+def last_position(rounds: Annotated[int, typer.Option(min=10, help="Runs of each graph.")] = 500) -> None:
+    """What computing only the newest position in the last block saves; needs PyTorch."""
+    from benchmarks.last_position import run
+    from benchmarks.results import write_result
+
+    figures = run(rounds)
+    path = write_result("last_position", settings={"rounds": rounds, "threads": 1}, figures=figures)
+    for name, of_shape in figures.items():
+        both = [of_shape[graph]["p50_ms"] for graph in ("every_position", "last_position")]
+        print(f"{name:22} p50 {both[0]:.3f} ms against {both[1]:.3f} ms, ratio {of_shape['ratio']:.2f}")
+    print(path)
+
+
+@app.command()
 def report() -> None:
     """Write the README's tables from the result files."""
     from benchmarks.report import update_readme

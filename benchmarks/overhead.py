@@ -33,17 +33,17 @@ async def measure_overhead(n: int) -> dict[str, Any]:
         history = service.models.catalogue.columns.ids[:HISTORY_LENGTH]
         request = RecommendRequest(history=history, k=10)
         session = next(iter(service.models.sessions.values()))
-        array = pad([service.models.catalogue.known_numbers(history)])
+        numbers = pad([service.models.catalogue.known_numbers(history)])
         inline = service.batchers
         with ThreadPoolExecutor(1) as executor:
             threaded = {
-                name: MicroBatcher(s.score, executor, max_size=32, max_inline_s=0.0)
+                name: MicroBatcher(s.recommend, executor, max_size=32, max_inline_s=0.0)
                 for name, s in service.models.sessions.items()
             }
             sides: dict[str, list[float]] = {"session_run": [], "service_recommend": [], "on_a_thread": []}
             for i in range(N_BURN_IN + n):
                 stamps_s = [perf_counter()]
-                session.score(array)
+                session.recommend(numbers, numbers, request.k)
                 stamps_s.append(perf_counter())
                 for batchers in (inline, threaded):
                     service.batchers = batchers

@@ -35,15 +35,25 @@ def example_answer() -> str:
 
 def ladder_table() -> str:
     manifest = json.loads(MANIFEST.read_text())
-    measured = [(name, metrics, None) for name, metrics in manifest["measured"].items()]
-    shipped = [(v["name"], v["metrics"], v["file"]["bytes"]) for v in manifest["ladder"]]
     rows = [
-        f"| {name} | {m['ndcg_10']:.4f} | {m['ndcg_10_low']:.4f} to {m['ndcg_10_high']:.4f} "
-        f"| {m['hr_10']:.4f} | {f'{size / 1e6:.2f} MB' if size else 'not shipped'} |"
-        for name, m, size in sorted(shipped + measured, key=lambda row: -row[1]["ndcg_10"])
+        f"| {v['name']} | {_quality(v['metrics'])} | {v['file']['bytes'] / 1e6:.2f} MB "
+        f"| {v['measurement']['latency_ms']['1']:.3f} ms |"
+        for v in manifest["ladder"]
     ]
-    head = ["| model | NDCG@10 | 95 % interval | HR@10 | size |", "| --- | --- | --- | --- | --- |"]
-    return "\n".join(head + rows)
+    rows += [
+        f"| {name} | {_quality(m['metrics'])} | not shipped | |" for name, m in manifest["unshipped"].items()
+    ]
+    head = [
+        "| model | NDCG@10 | 95 % interval | HR@10 | size | one run |",
+        "| --- | --- | --- | --- | --- | --- |",
+    ]
+    serving = f"\nThe service answers with `{manifest['serving'][0]}` unless it is pressed."
+    return "\n".join(head + rows) + "\n" + serving
+
+
+def _quality(metrics: dict[str, Any]) -> str:
+    interval = f"{metrics['ndcg_10_low']:.4f} to {metrics['ndcg_10_high']:.4f}"
+    return f"{metrics['ndcg']['10']:.4f} | {interval} | {metrics['hr']['10']:.4f}"
 
 
 def overhead_table() -> str:

@@ -73,7 +73,8 @@ def run(
             settings = msgspec.structs.replace(settings, seed=seed)
         if max_epochs is not None:
             fit = msgspec.structs.replace(settings.fit, max_epochs=max_epochs)
-            settings = msgspec.structs.replace(settings, fit=fit)
+            refit = msgspec.structs.replace(settings.refit, max_epochs=max_epochs)
+            settings = msgspec.structs.replace(settings, fit=fit, refit=refit)
         dataset = read_dataset(
             source,
             kind=kind,

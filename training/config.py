@@ -24,6 +24,9 @@ class RunConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     teacher: SasRecConfig = SasRecConfig(dim=128, n_heads=4, ffn_width=512, dropout=0.5)
     student: SasRecConfig = SasRecConfig(dim=64, n_heads=2, ffn_width=256, dropout=0.2)
     fit: FitConfig = FitConfig()
+    "How the teacher is fitted."
+    refit: FitConfig = FitConfig(loss="sampled_softmax", max_epochs=80, patience=3)
+    "How student and pruned student are fitted, from the teacher."
     distil: DistilConfig = DistilConfig()
     prune: PruneConfig = PruneConfig()
 

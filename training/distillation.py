@@ -1,6 +1,6 @@
 """Distillation: a small student learns the teacher's ranking, not only the item that followed.
 
-At every position the student minimises
+At positions drawn from each batch the student minimises
 
     weight x T^2 x KL(softmax(teacher / T) || softmax(student / T)) + (1 - weight) x the next-item loss
 
@@ -26,6 +26,8 @@ class DistilConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     temperature: float = 1.0
     weight: float = 0.7
     "Share of the teacher in the loss; the rest is the item that followed."
+    n_positions: int = 1024
+    "Positions of a batch, drawn at random, where the teacher is asked: its passes over the catalogue cost most."
 
 
 def distillation_objective(teacher: SasRec, config: DistilConfig, fit_config: FitConfig) -> Objective:
@@ -37,9 +39,12 @@ def distillation_objective(teacher: SasRec, config: DistilConfig, fit_config: Fi
     def objective(student: SasRec, history: Tensor, following: Tensor) -> Tensor:
         is_real = history > 0
         hidden = student.encode(history)[is_real]  # (N, D)
+        asked = torch.randperm(len(hidden))[: config.n_positions]  # (M,)
         with torch.no_grad():
-            wanted, top = teacher.logits(teacher.encode(history)[is_real]).topk(n_top, dim=1)  # (N, n_top)
-        given = (hidden[:, None] @ student.items(top + 1).transpose(1, 2))[:, 0]  # (N, n_top)
+            wanted, top = teacher.logits(teacher.encode(history)[is_real][asked]).topk(
+                n_top, dim=1
+            )  # (M, n_top)
+        given = (hidden[asked, None] @ student.items(top + 1).transpose(1, 2))[:, 0]  # (M, n_top)
         divergence = F.kl_div(
             F.log_softmax(given / config.temperature, 1),
             F.log_softmax(wanted / config.temperature, 1),

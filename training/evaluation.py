@@ -96,7 +96,7 @@ def _diversity(lists: NDArray[np.int64], genres: Sequence[Sequence[str]]) -> flo
         for items in lists
         for a, b in combinations([item for item in items.tolist() if item], 2)
     ]
-    return float(np.mean(distances))
+    return float(np.mean(distances)) if distances else None
 
 
 def _by_length(gains: NDArray[np.float64], lengths: NDArray[np.int64]) -> dict[str, float]:

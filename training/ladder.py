@@ -35,14 +35,15 @@ from training.counts import fit_counts
 from training.datasets import Dataset
 from training.distillation import distillation_objective
 from training.evaluation import LIST_LENGTH, discounted_gains, evaluate, held_out_ranks
-from training.export import append_selection, export_scores, recommend_onnx
-from training.fitting import Look, Objective, fit, next_item_objective
+from training.export import export_scores, recommend_onnx
+from training.fitting import FitConfig, Look, Objective, fit, next_item_objective
 from training.measurement import measure
 from training.pruning import prune
 from training.quantisation import quantise
 from training.release import CATALOGUE_NAME, encode_catalogue, staging_beside, write_release
 from training.sasrec import SasRec
 from training.scorers import BlendScorer, CountsScorer, PopularScorer, recommend
+from training.selection import append_selection
 from training.sequences import Sequences, pad, read_sequences
 
 BLEND_WEIGHTS = (0.0, 0.05, 0.1, 0.2, 0.3, 0.5, 0.7, 1.0)
@@ -147,10 +148,9 @@ def fit_rungs(
             sequences.fitting(), sequences.n_items, config.counts, allow_repeats=sequences.allow_repeats
         )
     )
-    fit_config = msgspec.structs.replace(config.fit, seed=config.seed)
     looks: dict[str, list[Look]] = {}
 
-    def fit_stage(name: str, model: SasRec, objective: Objective) -> SasRec:
+    def fit_stage(name: str, model: SasRec, objective: Objective, fit_config: FitConfig) -> SasRec:
         watcher.on_stage(f"fitting the {name}")
         looks[name] = fit(
             model,
@@ -165,10 +165,12 @@ def fit_rungs(
     torch.manual_seed(config.seed)
     teacher = SasRec(sequences.n_items, config.teacher)
     student = SasRec(sequences.n_items, config.student)
-    fit_stage("teacher", teacher, next_item_objective(sequences.n_items, fit_config))
-    from_teacher = distillation_objective(teacher, config.distil, fit_config)
-    fit_stage("student", student, from_teacher)
-    pruned = fit_stage("pruned student", prune(student, config.prune), from_teacher)
+    fit_config = msgspec.structs.replace(config.fit, seed=config.seed)
+    refit_config = msgspec.structs.replace(config.refit, seed=config.seed)
+    fit_stage("teacher", teacher, next_item_objective(sequences.n_items, fit_config), fit_config)
+    from_teacher = distillation_objective(teacher, config.distil, refit_config)
+    fit_stage("student", student, from_teacher, refit_config)
+    pruned = fit_stage("pruned student", prune(student, config.prune), from_teacher, refit_config)
     watcher.on_stage("choosing the blends")
     blends = {
         name: BlendScorer(model, counts, choose_weight(model, counts, sequences))

@@ -9,8 +9,10 @@ from pathlib import Path
 
 import msgspec
 import numpy as np
+import onnxruntime as ort
 from numpy.typing import NDArray
 
+from recserve.errors import InvalidModels
 from recserve.inference.manifest import (
     FORMAT,
     MANIFEST_NAME,
@@ -116,15 +118,35 @@ def staging_beside(target: Path) -> Iterator[Path]:
 
 
 def verify(models_dir: Path) -> Manifest:
-    """Check that every file of a models directory is what its manifest says.
+    """Check that a models directory is whole: files as the manifest says, graphs that answer.
 
     Raises:
         InvalidModels: the first that is not.
     """
     manifest = read_manifest(models_dir)
-    for file in manifest.files():
-        read_verified(models_dir, file)
+    read_verified(models_dir, manifest.catalogue)
+    for variant in manifest.ladder:
+        _require_answer(variant, read_verified(models_dir, variant.file), manifest)
     return manifest
+
+
+def _require_answer(variant: Variant, content: bytes, manifest: Manifest) -> None:
+    """A graph must answer a history with items of the catalogue, and leave out what was seen."""
+    nothing, history = np.zeros((1, 0), np.int64), np.array([[1, 2]])
+    try:
+        session = ort.InferenceSession(content, providers=["CPUExecutionProvider"])
+        for seen in (nothing, history):
+            feeds = {"history": history, "seen": seen, "k": np.array([manifest.dataset.n_items + 1])}
+            (items,) = session.run(["items"], feeds)
+            expected = set(range(1, manifest.dataset.n_items + 1)) - set(seen[0].tolist())
+            if set(items[0].tolist()) - {0} != expected:
+                raise InvalidModels(
+                    f"variant {variant.name!r} does not answer with the items of the catalogue"
+                )
+    except InvalidModels:
+        raise
+    except Exception as err:  # ONNX Runtime's own exception classes are not public
+        raise InvalidModels(f"variant {variant.name!r} does not run: {err}") from err
 
 
 def _digest(files: list[ModelFile]) -> str:

@@ -53,5 +53,5 @@ def _require_indifference(session: ScoringSession) -> None:
     """The last variant answers users without a history, so it must not look at one."""
     nobody = np.zeros((1, 0), np.int64)
     nothing, something = (session.recommend(np.full((1, 1), item), nobody, 10) for item in (0, 1))
-    if not np.array_equal(nothing.scores, something.scores):
-        raise InvalidModels(f"variant {session.name!r} is served last, but its scores depend on the history")
+    if not np.array_equal(nothing.items, something.items):
+        raise InvalidModels(f"variant {session.name!r} is served last, but its answers depend on the history")

@@ -17,20 +17,34 @@ from recserve.inference.manifest import (
     MANIFEST_NAME,
     Dataset,
     Manifest,
+    Measurement,
     Metrics,
     Provenance,
     Variant,
     describe_file,
 )
+from training.selection import append_selection
 
 N_ITEMS = 6
-METRICS = Metrics(hr_10=0.5, ndcg_10=0.3, ndcg_10_low=0.2, ndcg_10_high=0.4, mrr_10=0.25, n_users=10)
+METRICS = Metrics(
+    hr={"5": 0.4, "10": 0.5, "20": 0.6},
+    ndcg={"5": 0.2, "10": 0.3, "20": 0.4},
+    mrr={"5": 0.2, "10": 0.25, "20": 0.3},
+    ndcg_10_low=0.2,
+    ndcg_10_high=0.4,
+    coverage_10=1.0,
+    novelty_10=2.0,
+    diversity_10=None,
+    ndcg_10_by_length={"1-5": 0.3},
+    n_users=10,
+)
+MEASUREMENT = Measurement(load_ms=1.0, rss_mib=1.0, latency_ms={"1": 0.1, "8": 0.2, "32": 0.3})
 
 Ask = Callable[..., Any]
 
 
 def write_lookup_model(path: Path, table: np.ndarray) -> None:
-    """An ONNX variant whose scores are the row of `table` (n_items + 1, n_items) for the newest item."""
+    """A variant that ranks by the row of `table` (n_items + 1, n_items) for the newest item."""
     newest = helper.make_node("Gather", ["history", "last"], ["newest"], axis=1)
     looked_up = helper.make_node("Gather", ["table", "newest"], ["scores"], axis=0)
     graph = helper.make_graph(
@@ -44,8 +58,8 @@ def write_lookup_model(path: Path, table: np.ndarray) -> None:
         ],
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
-    onnx.checker.check_model(model)
-    path.write_bytes(model.SerializeToString())
+    onnx.save(model, path)
+    append_selection(path, path)
 
 
 def write_models(target: Path) -> Path:
@@ -68,8 +82,11 @@ def write_models(target: Path) -> Path:
             name=name,
             description=f"{name} items",
             file=describe_file(target / f"{name}.onnx"),
+            is_neural=False,
             parameters=42,
             metrics=METRICS,
+            measurement=MEASUREMENT,
+            agreement=1.0,
         )
         for name in ("near", "popular")
     ]
@@ -83,13 +100,15 @@ def write_models(target: Path) -> Path:
             n_users=10,
             n_items=N_ITEMS,
             n_interactions=210,
+            allow_repeats=False,
             sha256="0" * 64,
         ),
         catalogue=describe_file(target / "catalogue.json"),
         ladder=ladder,
+        serving=["near", "popular"],
         similar="near",
         max_history=4,
-        measured={},
+        unshipped={},
         provenance=Provenance(
             command="pytest",
             commit="test",

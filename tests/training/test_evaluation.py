@@ -3,48 +3,69 @@ import math
 import numpy as np
 import pytest
 
-from training.evaluation import bootstrap_interval, evaluate, held_out_ranks
+from recserve.inference.manifest import Metrics
+from training.evaluation import bootstrap_interval, discounted_gains, evaluate, held_out_ranks
 
 
-def ranks(scores: list[list[float]], histories: list[list[int]], targets: list[int]) -> list[float]:
-    arrays = [np.array(history, np.int64) for history in histories]
-    return held_out_ranks(np.array(scores, np.float32), arrays, np.array(targets)).tolist()
+def judge(lists: list[list[int]], targets: list[int], **changes: object) -> Metrics:
+    settings = {
+        "popularity": np.array([4, 2, 1, 1, 1]),
+        "genres": [["Drama"], ["Drama", "War"], ["Comedy"], [], []],
+        "lengths": np.array([3, 60])[: len(lists)],
+    } | changes
+    return evaluate(np.array(lists), np.array(targets), **settings)
 
 
-def test_rank_counts_the_better_items() -> None:
-    assert ranks([[0.9, 0.5, 0.7]], [[]], [2]) == [2.0]
+def test_rank_is_the_place_on_the_list() -> None:
+    ranks = held_out_ranks(np.array([[3, 1, 2], [3, 1, 2]]), np.array([2, 9]))
 
-
-def test_items_of_the_history_do_not_stand_in_the_way() -> None:
-    assert ranks([[0.9, 0.5, 0.7]], [[1]], [2]) == [1.0]
-
-
-def test_held_out_item_is_found_even_when_the_user_had_it_before() -> None:
-    assert ranks([[0.9, 0.5, 0.7]], [[2]], [2]) == [2.0]
-
-
-def test_of_equal_scores_half_count_as_better() -> None:
-    assert ranks([[1.0, 1.0, 1.0]], [[]], [1]) == [1.0]
+    assert ranks.tolist() == [2.0, math.inf]
 
 
 def test_metrics_are_those_worked_by_hand() -> None:
-    scores = np.zeros((2, 12), np.float32)
-    scores[0, 3] = 1.0  # first user: rank 0
-    scores[1] = np.arange(12, 0, -1)  # second user: item 3 has rank 2
-    metrics = evaluate(scores, [np.array([], np.int64)] * 2, np.array([4, 3]))
+    metrics = judge([[1, 2, 3], [2, 3, 1]], [1, 1])
 
-    assert metrics.hr_10 == 1.0
-    assert metrics.ndcg_10 == pytest.approx((1 + 1 / math.log2(4)) / 2)
-    assert metrics.mrr_10 == pytest.approx((1 + 1 / 3) / 2)
-    assert metrics.n_users == 2
+    assert metrics.hr == {"5": 1.0, "10": 1.0, "20": 1.0}
+    assert metrics.ndcg["10"] == pytest.approx((1 + 1 / math.log2(4)) / 2)
+    assert metrics.mrr["10"] == pytest.approx((1 + 1 / 3) / 2)
 
 
-def test_item_beyond_the_tenth_counts_nothing() -> None:
-    scores = np.arange(12, 0, -1, dtype=np.float32)[None, :]
+def test_item_beyond_the_cutoff_counts_nothing() -> None:
+    gains = discounted_gains(np.array([0.0, 4.0, 5.0, math.inf]), 5)
 
-    metrics = evaluate(scores, [np.array([], np.int64)], np.array([11]))
+    assert gains.tolist() == [1.0, 1 / math.log2(6), 0.0, 0.0]
 
-    assert (metrics.hr_10, metrics.ndcg_10, metrics.mrr_10) == (0.0, 0.0, 0.0)
+
+def test_coverage_is_the_share_of_the_catalogue_that_anybody_is_shown() -> None:
+    assert judge([[1, 2], [2, 1]], [1, 1]).coverage_10 == pytest.approx(2 / 5)
+
+
+def test_rare_items_are_more_novel() -> None:
+    assert judge([[3], [4]], [1, 1]).novelty_10 > judge([[1], [1]], [1, 1]).novelty_10
+
+
+def test_novelty_is_the_surprise_in_bits() -> None:
+    popularity = np.array([8, 2, 1, 1, 1])
+
+    assert judge([[2]], [1], popularity=popularity, lengths=np.array([3])).novelty_10 == pytest.approx(2.0)
+
+
+def test_diversity_is_the_share_of_pairs_without_a_genre_in_common() -> None:
+    assert judge([[1, 2, 3]], [1], lengths=np.array([3])).diversity_10 == pytest.approx(2 / 3)
+
+
+def test_items_without_genres_have_no_diversity() -> None:
+    assert judge([[1, 2]], [1], genres=[[]] * 5, lengths=np.array([3])).diversity_10 is None
+
+
+def test_results_are_split_by_the_length_of_the_history() -> None:
+    assert judge([[1], [2]], [1, 1]).ndcg_10_by_length == {"1-5": 1.0, "51+": 0.0}
+
+
+def test_gaps_at_the_end_of_a_list_are_nobody() -> None:
+    metrics = judge([[1, 0, 0]], [2], lengths=np.array([3]))
+
+    assert (metrics.coverage_10, metrics.hr["10"]) == (pytest.approx(1 / 5), 0.0)
 
 
 def test_bootstrap_interval_covers_the_mean_and_has_the_width_of_theory() -> None:

@@ -3,6 +3,7 @@
 import math
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -12,6 +13,8 @@ import pytest
 
 from recserve.inference.manifest import read_manifest
 from recserve.inference.registry import load_models
+from recserve.inference.session import ScoringSession
+from tests.training.conftest import N_ITEMS
 
 torch = pytest.importorskip("torch", reason="PyTorch is not installed; `make training-deps` installs it")
 
@@ -33,7 +36,11 @@ def trained(repository: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
     root = tmp_path_factory.mktemp("trained")
     release, models = write_release(root / "ml-ring"), root / "models"
-    result = training(repository, "run", str(release), "--out", str(models), "--max-epochs", "8")
+    result = training(
+        repository,
+        *("run", str(release), "--out", str(models), "--max-epochs", "8"),
+        *("--run-dir", str(root / "run"), "--result", str(root / "ml-ring.json")),
+    )
     assert result.returncode == 0, result.stderr
     assert "loss" in result.stdout
     return models
@@ -41,37 +48,71 @@ def trained(repository: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_trained_models_serve_what_the_data_teaches(trained: Path) -> None:
     models = load_models(trained, n_threads=1, mark=lambda _: None)
-    scores = models.sessions["counts"].score(np.array([[1, 2, 3]]))[0]
-    scores[:3] = -np.inf
+    history = np.array([[1, 2, 3]])
 
-    assert scores.argmax() == 3  # the ring goes on with item number 4
+    for name, session in models.sessions.items():
+        if name != "popular":
+            assert session.recommend(history, history, 1).items.tolist() == [[4]]
 
 
 def test_every_graph_takes_any_batch_and_length(trained: Path) -> None:
-    models = load_models(trained, n_threads=1, mark=lambda _: None)
-
-    for session in models.sessions.values():
+    for path in trained.glob("*.onnx"):
+        session = ScoringSession(path.stem, path.read_bytes(), n_items=N_ITEMS)
         for batch, length in ((1, 1), (1, 50), (7, 3)):
-            assert session.score(np.ones((batch, length), np.int64)).shape == (batch, len(models.catalogue))
+            history = np.ones((batch, length), np.int64)
+            assert session.recommend(history, history, 5).items.shape == (batch, 5)
 
 
-def test_padding_changes_no_score(trained: Path) -> None:
-    models = load_models(trained, n_threads=1, mark=lambda _: None)
+def test_padding_changes_no_answer(trained: Path) -> None:
+    for path in trained.glob("*.onnx"):
+        session = ScoringSession(path.stem, path.read_bytes(), n_items=N_ITEMS)
+        bare = session.recommend(np.array([[4, 5, 6]]), np.array([[4, 5, 6]]), 5)
+        padded = session.recommend(np.array([[0, 0, 4, 5, 6]]), np.array([[0, 4, 5, 6]]), 5)
+        np.testing.assert_allclose(bare.scores, padded.scores, atol=1e-3)
 
-    for session in models.sessions.values():
-        bare = session.score(np.array([[4, 5, 6]]))
-        padded = session.score(np.array([[0, 0, 0, 0, 4, 5, 6]]))
-        np.testing.assert_allclose(bare, padded, atol=1e-4)
+
+def test_run_that_was_killed_goes_on_to_the_same_end(repository: Path, release: Path, tmp_path: Path) -> None:
+    command = ["run", str(release), "--max-epochs", "12", "--seed", "3"]
+
+    def start(name: str) -> subprocess.Popen[str]:
+        options = ["--out", str(tmp_path / name), "--run-dir", str(tmp_path / f"{name}-run")]
+        return subprocess.Popen(
+            [sys.executable, "-m", "training", *command, *options],
+            cwd=repository,
+            env=os.environ | {"PYTHONUNBUFFERED": "1"},
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+
+    killed = start("resumed")
+    assert killed.stdout is not None
+    for line in killed.stdout:
+        if "epoch 8, teacher" in line:
+            killed.send_signal(signal.SIGKILL)
+            break
+    killed.communicate()
+    assert killed.returncode == -signal.SIGKILL
+    assert not (tmp_path / "resumed").exists()
+    resumed, whole = start("resumed"), start("whole")
+    resumed_said, whole_said = resumed.communicate()[0], whole.communicate()[0]
+
+    assert "epoch 8, teacher" not in resumed_said
+    assert "epoch 12, teacher" in resumed_said
+    ends = [read_manifest(tmp_path / name) for name in ("resumed", "whole")]
+    assert ends[0].ladder[0].metrics == ends[1].ladder[0].metrics
+    assert [v.file for v in ends[0].ladder] == [v.file for v in ends[1].ladder]
+    assert "epoch 12, teacher" in whole_said
 
 
 def test_manifest_tells_where_the_models_come_from(trained: Path) -> None:
     manifest = read_manifest(trained)
 
-    assert [variant.name for variant in manifest.ladder] == ["blend", "counts", "popular"]
+    assert [variant.name for variant in manifest.ladder][-2:] == ["counts", "popular"]
     assert manifest.dataset.name == "ml-ring"
     assert manifest.provenance.command.startswith("python -m training run")
-    assert all(math.isfinite(variant.metrics.ndcg_10) for variant in manifest.ladder)
-    assert set(manifest.measured) == {"SASRec alone"}
+    assert all(math.isfinite(variant.metrics.ndcg["10"]) for variant in manifest.ladder)
+    measured = {variant.name for variant in manifest.ladder} | set(manifest.unshipped)
+    assert measured == {"teacher", "student", "pruned", "int8", "counts", "popular", "teacher without counts"}
 
 
 def test_licence_and_card_stand_beside_the_models(trained: Path) -> None:
@@ -129,12 +170,34 @@ def test_items_without_titles_leave_the_old_models_as_they_were(
     assert [path.name for path in tmp_path.iterdir() if path.name.startswith(".")] == []
 
 
-def test_cut_windows_predict_every_item_but_the_first_at_most_once() -> None:
-    from training.fitting import cut_windows
+def test_own_table_with_its_titles_is_trained_on_as_well(
+    repository: Path, release: Path, tmp_path: Path
+) -> None:
+    ratings = (release / "ratings.csv").read_text().splitlines()[1:]
+    table, items = tmp_path / "interactions.csv", tmp_path / "items.csv"
+    rows = [f"u{user},i{item},{at}" for user, item, _, at in (row.split(",") for row in ratings)]
+    table.write_text("\n".join(["user_id,item_id,timestamp", *rows]))
+    items.write_text(
+        "\n".join(["item_id,title", *(f"i{item},Thing {item}" for item in range(1, N_ITEMS + 1))])
+    )
 
-    items = np.arange(1, 120)
-    windows = cut_windows([items], 50, np.random.default_rng(3))
-    predicted = [int(item) for window in windows for item in np.trim_zeros(window)[1:]]
+    result = training(
+        repository,
+        *("run", str(table), "--items", str(items), "--out", str(tmp_path / "models")),
+        *("--max-epochs", "1", "--run-dir", str(tmp_path / "run")),
+    )
 
-    assert len(predicted) == len(set(predicted))
-    assert all((np.diff(np.trim_zeros(window)) == 1).all() for window in windows)
+    assert result.returncode == 0, result.stderr
+    catalogue = load_models(tmp_path / "models", n_threads=1, mark=lambda _: None).catalogue
+    assert catalogue.columns.titles[catalogue.number("i7") - 1] == "Thing 7"
+
+
+def test_bad_config_is_one_line(repository: Path, release: Path, tmp_path: Path) -> None:
+    config = tmp_path / "run.toml"
+    config.write_text("[teacher]\ndims = 3\n")
+
+    result = training(repository, "run", str(release), "--config", str(config), "--out", str(tmp_path / "m"))
+
+    assert result.returncode == 1
+    assert result.stderr.startswith("error: ")
+    assert "unknown field `dims`" in result.stderr

@@ -24,7 +24,7 @@ def test_loaded_variants_score_and_stand_in_the_order_of_the_ladder(models_dir: 
     models = load(models_dir)
 
     assert list(models.sessions) == ["near", "popular"]
-    assert models.sessions["near"].score(np.array([[0, 2]])).argmax() == 2
+    assert models.sessions["near"].recommend(np.array([[0, 2]]), np.array([[2]]), 1).items.tolist() == [[3]]
 
 
 def test_phases_of_loading_are_marked(models_dir: Path) -> None:
@@ -86,7 +86,14 @@ def test_catalogue_that_disagrees_with_the_manifest_is_refused(models_dir: Path)
         (lambda m: m["ladder"].append(m["ladder"][0]), "names a variant twice"),
         (lambda m: m.update(max_history=0), "max_history 0"),
         (lambda m: m["catalogue"].update(bytes=1), "is damaged"),
-        (lambda m: m["ladder"].reverse(), "'near' is last on the ladder"),
+        (lambda m: m["ladder"].reverse(), "the last must be 'near'"),
+        (lambda m: m.update(serving=[]), "the last must be 'popular'"),
+        (lambda m: m.update(serving=["popular"]), "'near', which is not served"),
+        (lambda m: m.update(serving=["far", "popular"]), "unknown model variant 'far'"),
+        (
+            lambda m: (m["ladder"].reverse(), m["serving"].reverse()),
+            "'near' is served last, but its answers depend",
+        ),
         (lambda m: m.update(ladder=[]), "empty ladder"),
     ],
 )
