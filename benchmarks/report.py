@@ -68,15 +68,44 @@ def overhead_table() -> str:
         )
     ]
     head = ["| | p50 | p95 | p99 |", "| --- | --- | --- | --- |"]
+    note = f"{result['figures']['overhead']['n']} pairs, interleaved. {_machine(result)}"
+    return "\n".join(head + rows) + "\n\n" + note
+
+
+def _machine(result: dict[str, Any]) -> str:
     machine = result["machine"]
-    note = (
-        f"\n{result['figures']['overhead']['n']} pairs, interleaved, {result['date'][:10]}, commit "
-        f"{result['commit']}, {machine['cores']} shared cores, Python {machine['python']}."
+    return (
+        f"Measured {result['date'][:10]} at commit {result['commit']}, {machine['cores']} shared cores, "
+        f"Python {machine['python']}."
     )
-    return "\n".join(head + rows) + "\n" + note
 
 
-BLOCKS = {"answer": example_answer, "ladder": ladder_table, "overhead": overhead_table}
+def catalogue_table() -> str:
+    result = _read("catalogue")
+    rows = [
+        f"| {name} | {head['batch_1']['p50_ms']:.2f} ms | {head['batch_1']['flat_over_p50']:.1f} x "
+        f"| {head['recall']['at_10']:.3f} | {head['bytes'] / 1e6:.0f} MB | {head['load']['load_ms']:.0f} ms "
+        f"| {head['load']['rss_first_run_mib'] - head['load']['rss_before_mib']:.0f} MiB |"
+        for name, head in result["figures"]["heads"].items()
+    ]
+    head = [
+        "| head | p50 | faster than flat | recall@10 | size | load | memory |",
+        "| --- | --- | --- | --- | --- | --- | --- |",
+    ]
+    weak = result["figures"]["less_clustered"]
+    note = (
+        f"Where items cluster less, the inverted file must probe {weak['inverted_file']['probed_share']:.0%} of its "
+        f"blocks for the same recall and is no faster than the scan. {_machine(result)}"
+    )
+    return "\n".join(head + rows) + "\n\n" + note
+
+
+BLOCKS = {
+    "answer": example_answer,
+    "ladder": ladder_table,
+    "overhead": overhead_table,
+    "catalogue": catalogue_table,
+}
 
 
 def update_readme(readme: Path = README) -> None:

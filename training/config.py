@@ -21,6 +21,8 @@ class RunConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
 
     seed: int = 0
     counts: CountsConfig = CountsConfig()
+    lean_neighbours: int = 12
+    "Neighbours an item in the counts that the pruned and int8 rungs are blended with."
     teacher: SasRecConfig = SasRecConfig(dim=128, n_heads=4, ffn_width=512, dropout=0.5)
     student: SasRecConfig = SasRecConfig(dim=64, n_heads=2, ffn_width=256, dropout=0.2)
     fit: FitConfig = FitConfig()

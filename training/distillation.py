@@ -30,6 +30,20 @@ class DistilConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     "Positions of a batch, drawn at random, where the teacher is asked: its passes over the catalogue cost most."
 
 
+def inherit_items(teacher: SasRec, student: SasRec) -> None:
+    """Start the student's item embeddings at the principal components of the teacher's.
+
+    What the teacher knows of items is mostly in that matrix; a student that starts there needs a fraction
+    of the epochs.
+    """
+    width = min(teacher.config.dim, student.config.dim)
+    with torch.no_grad():
+        left, strength, _ = torch.linalg.svd(
+            teacher.items.weight[1:], full_matrices=False
+        )  # (n_items, D), (D,)
+        student.items.weight[1:, :width] = left[:, :width] * strength[:width]
+
+
 def distillation_objective(teacher: SasRec, config: DistilConfig, fit_config: FitConfig) -> Objective:
     """Learn from a teacher that stays as it is."""
     teacher.eval()

@@ -33,7 +33,7 @@ from recserve.inference.manifest import (
 from training.config import RunConfig
 from training.counts import fit_counts
 from training.datasets import Dataset
-from training.distillation import distillation_objective
+from training.distillation import distillation_objective, inherit_items
 from training.evaluation import LIST_LENGTH, discounted_gains, evaluate, held_out_ranks
 from training.export import export_scores, recommend_onnx
 from training.fitting import FitConfig, Look, Objective, fit, next_item_objective
@@ -143,11 +143,10 @@ def fit_rungs(
 ) -> tuple[list[Rung], SasRec, dict[str, list[Look]]]:
     """All rungs from best to cheapest, the teacher by itself, and the looks of each fit."""
     watcher.on_stage("counting which item follows which")
-    counts = CountsScorer(
-        fit_counts(
-            sequences.fitting(), sequences.n_items, config.counts, allow_repeats=sequences.allow_repeats
-        )
+    table = fit_counts(
+        sequences.fitting(), sequences.n_items, config.counts, allow_repeats=sequences.allow_repeats
     )
+    counts, lean = CountsScorer(table), CountsScorer(table, n_neighbours=config.lean_neighbours)
     looks: dict[str, list[Look]] = {}
 
     def fit_stage(name: str, model: SasRec, objective: Objective, fit_config: FitConfig) -> SasRec:
@@ -168,13 +167,18 @@ def fit_rungs(
     fit_config = msgspec.structs.replace(config.fit, seed=config.seed)
     refit_config = msgspec.structs.replace(config.refit, seed=config.seed)
     fit_stage("teacher", teacher, next_item_objective(sequences.n_items, fit_config), fit_config)
+    inherit_items(teacher, student)
     from_teacher = distillation_objective(teacher, config.distil, refit_config)
     fit_stage("student", student, from_teacher, refit_config)
     pruned = fit_stage("pruned student", prune(student, config.prune), from_teacher, refit_config)
     watcher.on_stage("choosing the blends")
     blends = {
-        name: BlendScorer(model, counts, choose_weight(model, counts, sequences))
-        for name, model in (("teacher", teacher), ("student", student), ("pruned", pruned))
+        name: BlendScorer(model, beside, choose_weight(model, beside, sequences))
+        for name, model, beside in (
+            ("teacher", teacher, counts),
+            ("student", student, counts),
+            ("pruned", pruned, lean),
+        )
     }
     rungs = [
         *(
@@ -299,7 +303,8 @@ def _describe_blend(blend: BlendScorer) -> str:
     config = blend.sasrec.config
     return (
         f"SASRec (width {config.dim}, {config.n_blocks} block, {config.n_heads} heads, {config.ffn_width} neurons) "
-        f"plus {blend.weight:g} x counts, each standardised over the catalogue"
+        f"plus {blend.weight:g} x counts ({blend.counts.neighbours.shape[1]} neighbours an item), each standardised "
+        "over the catalogue"
     )
 
 

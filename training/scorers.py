@@ -22,20 +22,31 @@ N_SCORES_AT_ONCE = 8_000_000
 class CountsScorer(nn.Module):
     """Item-to-item counts; neighbour lists are gathered and added up.
 
-    Item numbers are kept as 16 bits where they fit and weights as float16: the table is the model's size.
+    The table is the model's size, so item numbers are kept as 16 bits where they fit, and weights as 8 bits
+    with a float16 scale for each item.
+
+    Args:
+        counts: the table.
+        n_neighbours: how many of the heaviest neighbours of an item to keep; None keeps all.
     """
 
     neighbours: Tensor  # (n_items + 1, N)
     weights: Tensor  # (n_items + 1, N)
+    scales: Tensor  # (n_items + 1, 1)
     decay: Tensor  # (R,)
 
-    def __init__(self, counts: Counts) -> None:
+    def __init__(self, counts: Counts, *, n_neighbours: int | None = None) -> None:
         super().__init__()
         config = counts.config
         number_type = np.int16 if len(counts.neighbours) <= np.iinfo(np.int16).max else np.int32
+        neighbours, weights = counts.neighbours[:, :n_neighbours], counts.weights[:, :n_neighbours]
+        scales = np.maximum(weights.max(1, keepdims=True) / 255, 1e-6).astype(np.float16)
         self.n_recent = config.n_recent
-        self.register_buffer("neighbours", torch.from_numpy(counts.neighbours.astype(number_type)))
-        self.register_buffer("weights", torch.from_numpy(counts.weights.astype(np.float16)))
+        self.register_buffer("neighbours", torch.from_numpy(neighbours.astype(number_type)))
+        self.register_buffer(
+            "weights", torch.from_numpy(np.rint(weights / scales).clip(0, 255).astype(np.uint8))
+        )
+        self.register_buffer("scales", torch.from_numpy(scales))
         ages = torch.arange(config.n_recent - 1, -1, -1)  # newest last, like the history
         self.register_buffer("decay", config.decay**ages)
 
@@ -43,7 +54,8 @@ class CountsScorer(nn.Module):
         recent = history[:, -self.n_recent :]  # (B, R)
         neighbours = self.neighbours[recent].long().flatten(1)  # (B, R * N)
         decay = self.decay[-recent.shape[1] :, None]  # (R, 1)
-        weights = (self.weights[recent].float() * decay).flatten(1)  # (B, R * N)
+        scales = self.scales[recent].float() * decay  # (B, R, 1)
+        weights = (self.weights[recent].float() * scales).flatten(1)  # (B, R * N)
         empty = torch.zeros(history.shape[0], len(self.weights))
         return empty.scatter_add(1, neighbours, weights)[:, 1:]
 

@@ -11,7 +11,7 @@ torch = pytest.importorskip("torch", reason="PyTorch is not installed; `make tra
 
 from training.config import ConfigError, RunConfig, read_config  # noqa: E402
 from training.counts import CountsConfig, fit_counts  # noqa: E402
-from training.distillation import DistilConfig, distillation_objective  # noqa: E402
+from training.distillation import DistilConfig, distillation_objective, inherit_items  # noqa: E402
 from training.export import export_scores, recommend_onnx  # noqa: E402
 from training.fitting import FitConfig, cut_windows, fit, next_item_objective, pack_windows  # noqa: E402
 from training.losses import loss_for, position_loss  # noqa: E402
@@ -195,6 +195,27 @@ def test_student_comes_closer_to_its_teacher(sequences: Sequences, model: SasRec
     student.eval()
 
     assert objective(student, batch[:, :-1], batch[:, 1:]).item() < before / 2
+
+
+def test_student_inherits_the_geometry_of_the_items(model: SasRec) -> None:
+    student = SasRec(N_ITEMS, msgspec.structs.replace(SMALL, dim=12))
+    inherit_items(model, student)
+    wanted, given = (of.items.weight[1:] @ of.items.weight[1:].T for of in (model, student))
+
+    left, strength, right = torch.linalg.svd(wanted)
+    best_of_rank_12 = left[:, :12] * strength[:12] @ right[:12]
+    torch.testing.assert_close(given, best_of_rank_12, atol=1e-4, rtol=1e-4)
+    assert not student.items.weight[0].any()
+
+
+def test_lean_counts_keep_the_heaviest_neighbours(histories: list[np.ndarray]) -> None:
+    table = fit_counts(histories, N_ITEMS, CountsConfig(n_neighbours=20))
+    whole, lean = CountsScorer(table), CountsScorer(table, n_neighbours=4)
+    history = torch.tensor([[7]])
+
+    top = whole(history)[0].topk(4).values
+    torch.testing.assert_close(lean(history)[0].topk(4).values, top)
+    assert int((lean(history) > 0).sum()) == 4
 
 
 def test_pruned_model_keeps_the_important_head_and_is_smaller(model: SasRec) -> None:
