@@ -142,7 +142,7 @@ def _print_ladder(models_dir: Path, manifest: Manifest) -> None:
         console.print(
             f"  {variant.name:8} NDCG@10 {metrics.ndcg['10']:.4f} "
             f"[{metrics.ndcg_10_low:.4f}, {metrics.ndcg_10_high:.4f}]  {variant.file.bytes / 1e6:.2f} MB  "
-            f"{variant.measurement.latency_ms['1']:.3f} ms  agreement {variant.agreement:.4f}",
+            f"{variant.measurement.latency_ms['1']:.3f} ms  identical {variant.identical:.4f}",
             highlight=False,
             markup=False,
             soft_wrap=True,

@@ -251,7 +251,8 @@ def describe_rung(
         parameters=rung.n_parameters(),
         metrics=judge(lists),
         measurement=measurement,
-        agreement=overlap(lists[:, :10], expected),
+        identical=float((lists[:, :10] == expected).all(1).mean()),
+        overlap=overlap(lists[:, :10], expected),
     )
 
 

@@ -51,8 +51,8 @@ def describe(result: RunResult, picture: str) -> str:
 {COST_HEAD}
 {_lines(_cost_row(variant, manifest.ladder[0]) for variant in manifest.ladder)}
 
-| rung | HR@5 / 10 / 20 | NDCG@5 / 10 / 20 | MRR@5 / 10 / 20 | coverage | novelty | diversity | agreement |
-| --- | --- | --- | --- | --- | --- | --- | --- |
+| rung | HR@5 / 10 / 20 | NDCG@5 / 10 / 20 | MRR@5 / 10 / 20 | coverage | novelty | diversity | identical | overlap |
+| --- | --- | --- | --- | --- | --- | --- | --- | --- |
 {_lines(_quality_row(variant) for variant in manifest.ladder)}
 
 NDCG@10 by the length of the history:
@@ -65,11 +65,12 @@ Served: {", ".join(manifest.serving)}. Measured and not shipped:
 
 {_lines(_unshipped_row(name, model.metrics, model.reason) for name, model in manifest.unshipped.items())}
 
-Agreement is the mean share of the first ten that are also among the first ten of the PyTorch model.
+Identical is the share of test users whose first ten are those of the PyTorch model, in the same order; overlap the mean
+share of the first ten that are also among that model's.
 
     {provenance.command}
 
-Commit `{provenance.commit}`, {provenance.duration_s:.0f} s on {provenance.machine}, seed {provenance.seed},
+Commit `{provenance.commit}`, {provenance.machine}, seed {provenance.seed},
 {", ".join(f"{name} {version}" for name, version in provenance.packages.items())}.
 """
 
@@ -136,7 +137,7 @@ def _quality_row(variant: Variant) -> str:
     diversity = "-" if metrics.diversity_10 is None else f"{metrics.diversity_10:.3f}"
     return (
         f"| {variant.name} | {triples} | {metrics.coverage_10:.1%} | {metrics.novelty_10:.2f} bits | {diversity} "
-        f"| {variant.agreement:.4f} |"
+        f"| {variant.identical:.2%} | {variant.overlap:.2%} |"
     )
 
 

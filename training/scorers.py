@@ -104,7 +104,7 @@ def recommend(
     allow_repeats: bool,
     max_length: int = 50,
 ) -> NDArray[np.int64]:
-    """The best k items of every user, best first, (n_users, k) item numbers.
+    """The best k items of every user, best first, (n_users, k) item numbers; 0 where fewer remain.
 
     Args:
         scorer: any variant.
@@ -127,6 +127,8 @@ def recommend(
             if not allow_repeats:
                 for row, history in enumerate(batch):
                     scores[row, torch.from_numpy(history - 1)] = -torch.inf
-            lists[users] = scores.topk(k, dim=1).indices.numpy() + 1
+            best = scores.topk(min(k, n_items), dim=1)
+            items = torch.where(best.values.isinf(), 0, best.indices + 1)
+            lists[users, : items.shape[1]] = items.numpy()
             start += len(users)
     return lists

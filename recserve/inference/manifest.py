@@ -66,8 +66,10 @@ class Variant(msgspec.Struct, frozen=True, kw_only=True):
     parameters: int
     metrics: Metrics
     measurement: Measurement
-    agreement: float
-    "Mean share of the first ten that are also among the first ten of the PyTorch model it was made from."
+    identical: float
+    "Share of test users whose first ten are those of the PyTorch model it was made from, in the same order."
+    overlap: float
+    "Mean share of the first ten that are also among the first ten of that model."
 
 
 class Unshipped(msgspec.Struct, frozen=True, kw_only=True):
@@ -100,6 +102,7 @@ class Provenance(msgspec.Struct, frozen=True, kw_only=True):
     packages: dict[str, str]
     machine: str
     duration_s: float
+    "Of the command that ended the run; one that was killed and went on took longer in all."
 
 
 class Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

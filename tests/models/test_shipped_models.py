@@ -70,7 +70,7 @@ def test_every_neural_rung_beats_counts(manifest: Manifest) -> None:
 def test_float_graphs_agree_with_pytorch(manifest: Manifest) -> None:
     for variant in manifest.ladder:
         if variant.is_neural and variant.name != "int8":
-            assert variant.agreement >= 0.999
+            assert variant.identical >= 0.999
 
 
 def test_catalogue_numbers_are_those_the_models_were_fitted_with(

@@ -86,7 +86,8 @@ def write_models(target: Path) -> Path:
             parameters=42,
             metrics=METRICS,
             measurement=MEASUREMENT,
-            agreement=1.0,
+            identical=1.0,
+            overlap=1.0,
         )
         for name in ("near", "popular")
     ]

@@ -25,7 +25,8 @@ def variant(name: str, ndcg_10: float, latency_ms: float) -> Variant:
         parameters=1,
         metrics=metrics,
         measurement=msgspec.structs.replace(MEASUREMENT, latency_ms={"1": latency_ms}),
-        agreement=1.0,
+        identical=1.0,
+        overlap=1.0,
     )
 
 

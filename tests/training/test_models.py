@@ -197,6 +197,14 @@ def test_student_comes_closer_to_its_teacher(sequences: Sequences, model: SasRec
     assert objective(student, batch[:, :-1], batch[:, 1:]).item() < before / 2
 
 
+def test_lists_are_filled_up_with_nobody(model: SasRec) -> None:
+    everything_but_two = np.arange(1, N_ITEMS - 1)
+
+    lists = recommend(model, [everything_but_two], k=N_ITEMS + 5, allow_repeats=False)
+
+    assert sorted(lists[0].tolist()) == [0] * (N_ITEMS + 3) + [N_ITEMS - 1, N_ITEMS]
+
+
 def test_student_inherits_the_geometry_of_the_items(model: SasRec) -> None:
     student = SasRec(N_ITEMS, msgspec.structs.replace(SMALL, dim=12))
     inherit_items(model, student)
