@@ -66,7 +66,8 @@ Served: {", ".join(manifest.serving)}. Measured and not shipped:
 {_lines(_unshipped_row(name, model.metrics, model.reason) for name, model in manifest.unshipped.items())}
 
 Identical is the share of test users whose first ten are those of the PyTorch model, in the same order; overlap the mean
-share of the first ten that are also among that model's.
+share of the first ten that are also among that model's. Counts and popularity have ties, which the two put in
+different orders.
 
     {provenance.command}
 
