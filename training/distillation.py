@@ -36,7 +36,7 @@ def inherit_items(teacher: SasRec, student: SasRec) -> None:
     What the teacher knows of items is mostly in that matrix; a student that starts there needs a fraction
     of the epochs.
     """
-    width = min(teacher.config.dim, student.config.dim)
+    width = min(teacher.config.dim, student.config.dim, teacher.n_items)
     with torch.no_grad():
         left, strength, _ = torch.linalg.svd(
             teacher.items.weight[1:], full_matrices=False

@@ -304,8 +304,8 @@ def _describe_blend(blend: BlendScorer) -> str:
     config = blend.sasrec.config
     return (
         f"SASRec (width {config.dim}, {config.n_blocks} block, {config.n_heads} heads, {config.ffn_width} neurons) "
-        f"plus {blend.weight:g} x counts ({blend.counts.neighbours.shape[1]} neighbours an item), each standardised "
-        "over the catalogue"
+        f"plus {blend.weight:g} x counts ({blend.counts.neighbours.shape[1]} neighbours an item), "
+        "brought to the spread of its scores"
     )
 
 

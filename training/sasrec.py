@@ -86,7 +86,11 @@ class SasRec(nn.Module):
 
     def forward(self, history: Tensor) -> Tensor:
         """Score every item for the newest position: (B, L) item numbers -> (B, n_items)."""
-        return self.logits(self.encode(history[:, -self.config.max_length :], last_only=True)[:, -1])
+        return self.logits(self.newest(history))
+
+    def newest(self, history: Tensor) -> Tensor:
+        """Hidden state of the newest position: (B, L) item numbers -> (B, D)."""
+        return self.encode(history[:, -self.config.max_length :], last_only=True)[:, -1]
 
     def encode(self, history: Tensor, *, last_only: bool = False) -> Tensor:
         """Hidden states, (B, L, D), or (B, 1, D) with `last_only`."""

@@ -51,13 +51,17 @@ class CountsScorer(nn.Module):
         self.register_buffer("decay", config.decay**ages)
 
     def forward(self, history: Tensor) -> Tensor:
+        items, weights = self.contributions(history)
+        empty = torch.zeros(history.shape[0], len(self.weights))
+        return empty.scatter_add(1, items, weights)[:, 1:]
+
+    def contributions(self, history: Tensor) -> tuple[Tensor, Tensor]:
+        """Item numbers, some of them twice, and what each adds to its item's score, both (B, R * N)."""
         recent = history[:, -self.n_recent :]  # (B, R)
-        neighbours = self.neighbours[recent].long().flatten(1)  # (B, R * N)
+        items = self.neighbours[recent].long().flatten(1)
         decay = self.decay[-recent.shape[1] :, None]  # (R, 1)
         scales = self.scales[recent].float() * decay  # (B, R, 1)
-        weights = (self.weights[recent].float() * scales).flatten(1)  # (B, R * N)
-        empty = torch.zeros(history.shape[0], len(self.weights))
-        return empty.scatter_add(1, neighbours, weights)[:, 1:]
+        return items, (self.weights[recent].float() * scales).flatten(1)
 
 
 class PopularScorer(nn.Module):
@@ -72,28 +76,32 @@ class PopularScorer(nn.Module):
 
 
 class BlendScorer(nn.Module):
-    """SASRec plus `weight` times counts, each standardised over the catalogue for each user."""
+    """SASRec plus `weight` times counts, the counts brought to the spread of SASRec's scores for each user.
+
+    With hidden state h, item matrix W of covariance S, and contributions c_i of the counts,
+
+        score = W h + weight x spread x c / rms,  spread = sqrt(h' S h),  rms = sqrt(sum c_i^2 / n_items)
+
+    so that no pass over the catalogue is needed to know the spread: it costs as much as D x D numbers, and
+    the counts are added to the few items they speak of.
+    """
+
+    covariance: Tensor  # (D, D)
 
     def __init__(self, sasrec: SasRec, counts: CountsScorer, weight: float) -> None:
         super().__init__()
         self.sasrec = sasrec
         self.counts = counts
         self.weight = weight
+        self.register_buffer("covariance", torch.cov(sasrec.items.weight[1:].detach().T, correction=0))
 
     def forward(self, history: Tensor) -> Tensor:
-        return blend(self.sasrec(history), self.counts(history), self.weight)
-
-
-def blend(neural: Tensor, counts: Tensor, weight: float) -> Tensor:
-    """Standardised neural scores plus `weight` times standardised counts, (B, n_items)."""
-    return standardise(neural) + weight * standardise(counts)
-
-
-def standardise(scores: Tensor) -> Tensor:
-    """Zero mean and unit deviation over the items of each row; a constant row becomes zeros."""
-    centred = scores - scores.mean(1, keepdim=True)
-    deviation = (centred * centred).mean(1, keepdim=True).sqrt()
-    return centred / (deviation + 1e-6)
+        hidden = self.sasrec.newest(history)  # (B, D)
+        spread = ((hidden @ self.covariance) * hidden).sum(1, keepdim=True).clamp(min=0).sqrt()  # (B, 1)
+        items, added = self.counts.contributions(history)  # (B, R * N)
+        rms = ((added * added).sum(1, keepdim=True) / self.sasrec.n_items).sqrt()  # (B, 1)
+        boost = added * (self.weight * spread / (rms + 1e-6))
+        return self.sasrec.logits(hidden).scatter_add(1, (items - 1).clamp(min=0), boost)
 
 
 def recommend(

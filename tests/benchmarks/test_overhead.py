@@ -12,7 +12,7 @@ def test_overhead_measures_both_sides_of_every_pair() -> None:
     figures = run(20)
 
     assert {figures[side]["n"] for side in ("session_run", "service_recommend", "overhead")} == {20}
-    assert figures["variant"] == "blend"
+    assert figures["variant"] == "student"
 
 
 def test_result_file_says_what_one_must_know_to_believe_it(

@@ -62,7 +62,7 @@ async def test_history_gets_titled_films_that_are_not_in_it(functions: dict) -> 
     scores = [item["score"] for item in answer["items"]]
     assert scores == sorted(scores, reverse=True)
     assert answer["basis"] == "history"
-    assert answer["model"]["variant"] == "blend"
+    assert answer["model"]["variant"] == "student"
 
 
 async def test_different_tastes_get_different_films(functions: dict) -> None:
@@ -187,7 +187,14 @@ async def test_pages_of_the_catalogue_are_disjoint_and_complete(functions: dict)
 async def test_models_tell_their_measurements(functions: dict) -> None:
     answer = read(await functions["models"](http_request()))
 
-    assert [variant["name"] for variant in answer["ladder"]] == ["blend", "counts", "popular"]
+    assert [variant["name"] for variant in answer["ladder"]] == [
+        "teacher",
+        "student",
+        "pruned",
+        "int8",
+        "counts",
+        "popular",
+    ]
     assert all(0 < variant["metrics"]["ndcg@10"] < 1 for variant in answer["ladder"])
 
 

@@ -78,7 +78,7 @@ def test_only_the_newest_items_are_read(model: SasRec) -> None:
 @pytest.mark.parametrize("loss", ["cross_entropy", "sampled_softmax", "gbce"])
 def test_every_loss_teaches_what_follows(sequences: Sequences, loss: str) -> None:
     config = FitConfig(
-        loss=loss, n_negatives=20, max_epochs=12, evaluate_every=4, batch_positions=128, learning_rate=1e-2
+        loss=loss, n_negatives=20, max_epochs=40, evaluate_every=8, batch_positions=128, learning_rate=1e-2
     )
     torch.manual_seed(0)
     model = SasRec(N_ITEMS, SMALL)

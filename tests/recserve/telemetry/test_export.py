@@ -108,7 +108,7 @@ def test_request_and_cold_start_arrive_in_application_insights(
     assert "popular" in spans
     assert {"recommend", "admit", "state", "queue", "infer", "rank", "encode"} <= set(spans)
     properties = spans["recommend"]["data"]["baseData"]["properties"]
-    assert (properties["recserve.variant"], properties["recserve.status_code"]) == ("blend", "200")
+    assert (properties["recserve.variant"], properties["recserve.status_code"]) == ("student", "200")
     assert spans["recommend"]["tags"]["ai.cloud.roleInstance"] == "instance-7"
     assert "Request headers" not in served.stderr  # one such line an export would flood a paid log
 
