@@ -6,8 +6,9 @@ turns, so that a noisy machine is noisy for all.
 
 import asyncio
 import tempfile
+from collections.abc import Awaitable, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from itertools import pairwise
+from functools import partial
 from time import perf_counter
 from typing import Any
 
@@ -40,32 +41,40 @@ async def measure_overhead(n: int) -> dict[str, Any]:
                 name: MicroBatcher(s.recommend, executor, max_size=32, max_inline_s=0.0)
                 for name, s in service.models.sessions.items()
             }
-            sides: dict[str, list[float]] = {"session_run": [], "service_recommend": [], "on_a_thread": []}
-            for i in range(N_BURN_IN + n):
-                stamps_s = [perf_counter()]
+
+            async def bare() -> None:
                 session.recommend(numbers, numbers, request.k)
-                stamps_s.append(perf_counter())
-                for batchers in (inline, threaded):
-                    service.batchers = batchers
-                    await service.recommend(request, Timeline(names.RECOMMEND))
-                    stamps_s.append(perf_counter())
-                if i >= N_BURN_IN:
-                    for latencies_ms, (start_s, end_s) in zip(
-                        sides.values(), pairwise(stamps_s), strict=True
-                    ):
-                        latencies_ms.append((end_s - start_s) * 1e3)
+
+            async def serve(batchers: Mapping[str, MicroBatcher]) -> None:
+                service.batchers = batchers
+                await service.recommend(request, Timeline(names.RECOMMEND))
+
+            sides: dict[str, Callable[[], Awaitable[None]]] = {
+                "session_run": bare,
+                "service_recommend": partial(serve, inline),
+                "on_a_thread": partial(serve, threaded),
+            }
+            order = list(sides)
+            latencies_ms: dict[str, list[float]] = {side: [] for side in sides}
+            for i in range(N_BURN_IN + n):
+                order.append(order.pop(0))  # no side always follows the same other
+                for side in order:
+                    started_s = perf_counter()
+                    await sides[side]()
+                    if i >= N_BURN_IN:
+                        latencies_ms[side].append((perf_counter() - started_s) * 1e3)
         await service.users.close()
-    bare_ms = sides["session_run"]
     return {
-        **{side: percentiles(latencies_ms) for side, latencies_ms in sides.items()},
-        "overhead": percentiles(
-            [ours - bare for ours, bare in zip(sides["service_recommend"], bare_ms, strict=True)]
-        ),
-        "overhead_on_a_thread": percentiles(
-            [ours - bare for ours, bare in zip(sides["on_a_thread"], bare_ms, strict=True)]
-        ),
+        **{side: percentiles(of_side) for side, of_side in latencies_ms.items()},
+        "overhead": percentiles(_differences(latencies_ms, "service_recommend")),
+        "overhead_on_a_thread": percentiles(_differences(latencies_ms, "on_a_thread")),
         "variant": session.name,
     }
+
+
+def _differences(latencies_ms: Mapping[str, list[float]], side: str) -> list[float]:
+    """What a side took more than the bare run of the same round."""
+    return [ours - bare for ours, bare in zip(latencies_ms[side], latencies_ms["session_run"], strict=True)]
 
 
 def run(n: int) -> dict[str, Any]:

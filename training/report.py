@@ -7,6 +7,7 @@ from typing import Any
 from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from recserve.inference.manifest import Metrics, Variant
 from training.results import RunResult, read_results
@@ -94,20 +95,20 @@ def draw(result: RunResult, path: Path) -> None:
 
 
 def _draw_frontier(axes: Axes, ladder: list[Variant]) -> None:
+    largest = max(variant.file.bytes for variant in ladder)
     for variant in ladder:
         metrics, latency_ms = variant.metrics, variant.measurement.latency_ms["1"]
         quality = metrics.ndcg["10"]
         spread = [[quality - metrics.ndcg_10_low], [metrics.ndcg_10_high - quality]]
         axes.errorbar(latency_ms, quality, yerr=spread, color="#9aa5b1", linewidth=1, zorder=1)
-        axes.scatter(latency_ms, quality, s=20 + 60 * variant.file.bytes / 1e6, zorder=2)
-        axes.annotate(
-            f"{variant.name}, {variant.file.bytes / 1e6:.2f} MB",
-            (latency_ms, quality),
-            xytext=(6, 5),
-            textcoords="offset points",
-        )
+        area = 15 + 40 * variant.file.bytes / largest * 4
+        label = f"{variant.name}, {variant.file.bytes / 1e6:.2f} MB"
+        axes.scatter(latency_ms, quality, s=area, label=label, alpha=0.85, zorder=2)
     axes.set_xscale("log")
-    axes.margins(x=0.25)
+    axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axes.xaxis.set_minor_formatter(NullFormatter())
+    axes.legend(frameon=False, loc="lower right")
     axes.set_xlabel("one run for one user, ms (log)")
     axes.set_ylabel("NDCG@10 on test, 95 % interval")
     axes.set_title("What a millisecond buys; area is size", loc="left")
