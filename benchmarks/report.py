@@ -63,7 +63,7 @@ def overhead_table() -> str:
         for label, f in (
             ("`session.run` alone", result["figures"]["session_run"]),
             ("`service.recommend`", result["figures"]["service_recommend"]),
-            ("overhead, pair by pair", result["figures"]["overhead"]),
+            ("overhead, round by round", result["figures"]["overhead"]),
             ("overhead were every run on a thread", result["figures"]["overhead_on_a_thread"]),
         )
     ]

@@ -45,7 +45,7 @@ def describe(result: RunResult, picture: str) -> str:
     return f"""
 ## {dataset.name}
 
-{dataset.n_users} users, {dataset.n_items} items, {dataset.n_interactions} interactions. {dataset.licence}.
+{dataset.n_users} users, {dataset.n_items} items, {dataset.n_interactions} interactions. Licence: {dataset.licence}.
 
 ![Quality against latency and size, and how the fits went]({picture})
 
