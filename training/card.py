@@ -45,7 +45,7 @@ Measured and not shipped:
 ## Licence
 
 The models and the catalogue are made from data under these terms: {dataset.licence}. Source:
-<{dataset.source}>. The full text is in `DATA-LICENCE.txt` and covers everything in this directory.
+{dataset.source}. The full text is in `DATA-LICENCE.txt` and covers everything in this directory.
 """
 
 

