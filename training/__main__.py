@@ -13,6 +13,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from recserve.errors import InvalidModels
 from recserve.inference.manifest import Manifest
 from training.datasets import BASE_URL, KINDS, RELEASES, DatasetError, read_dataset
+from training.release import ReleaseError
 from training.release import verify as verify_models
 
 if TYPE_CHECKING:
@@ -20,7 +21,9 @@ if TYPE_CHECKING:
 
 RESULTS_DIR = Path(__file__).parent / "results"
 
-app = typer.Typer(help="Train, measure and verify the model ladder.", no_args_is_help=True)
+app = typer.Typer(
+    help="Train, measure and verify the model ladder.", no_args_is_help=True, pretty_exceptions_enable=False
+)
 console = Console()
 
 
@@ -99,9 +102,10 @@ def run(
                 run_dir=run_dir or Path(".local/runs") / dataset.name,
                 watcher=Watcher(on_stage=progress.console.print, on_look=on_look),
             )
+        verify_models(out)
         if result is not None:
             write_result(result, manifest, looks, settings)
-    except (DatasetError, ConfigError, ExportError, OSError) as err:
+    except (DatasetError, ConfigError, ExportError, ReleaseError, InvalidModels, OSError) as err:
         _fail(str(err))
     _print_ladder(out, manifest)
 

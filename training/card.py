@@ -33,7 +33,7 @@ Measured and not shipped:
   after users and items with fewer than 5 interactions were left out (SHA-256 of the interactions file:
   `{dataset.sha256}`).
 - The last interaction of each user is the test, the one before it the validation; neither is fitted on.
-- Fitted at {provenance.created} on {provenance.machine}, seed {provenance.seed}, with
+- Ended at {provenance.created} on {provenance.machine}, seed {provenance.seed}, with
   {packages}.
 
 ## What it is not good for

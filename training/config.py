@@ -7,7 +7,7 @@ import msgspec
 
 from training.counts import CountsConfig
 from training.distillation import DistilConfig
-from training.fitting import FitConfig
+from training.fitting import FitConfig, Positive
 from training.pruning import PruneConfig
 from training.sasrec import SasRecConfig
 
@@ -17,11 +17,11 @@ class ConfigError(Exception):
 
 
 class RunConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The default is the same for every dataset; `docs/models.md` shows how it does on three."""
+    """The default is the same for every dataset; `docs/models.md` shows how it does."""
 
     seed: int = 0
     counts: CountsConfig = CountsConfig()
-    lean_neighbours: int = 12
+    lean_neighbours: Positive = 12
     "Neighbours an item in the counts that the pruned and int8 rungs are blended with."
     teacher: SasRecConfig = SasRecConfig(dim=128, n_heads=4, ffn_width=512, dropout=0.5)
     student: SasRecConfig = SasRecConfig(dim=64, n_heads=2, ffn_width=256, dropout=0.2)
@@ -31,6 +31,12 @@ class RunConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     "How student and pruned student are fitted, from the teacher."
     distil: DistilConfig = DistilConfig()
     prune: PruneConfig = PruneConfig()
+
+    def __post_init__(self) -> None:
+        if self.student.max_length != self.teacher.max_length:
+            raise ValueError("teacher.max_length and student.max_length must be the same")
+        if self.prune.n_heads > self.student.n_heads or self.prune.ffn_width > self.student.ffn_width:
+            raise ValueError("prune.n_heads and prune.ffn_width must not exceed those of the student")
 
 
 def read_config(path: Path | None) -> RunConfig:

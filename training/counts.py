@@ -5,25 +5,27 @@ popularity(b) ** `damping`. A user's score for item b is the sum over the newest
 `decay` ** age(a) x weight(a, b). Only the `n_neighbours` heaviest pairs of each item are kept, so size
 and time grow with the catalogue, not with its square.
 
-It misbehaves on items nobody took after anything: they score zero and are never recommended.
+It misbehaves on items nobody took after anything: they score zero, and only fill up lists that would be short.
 """
 
 from dataclasses import dataclass
+from typing import Annotated
 
 import msgspec
 import numpy as np
+from msgspec import Meta
 from numpy.typing import NDArray
 
 
 class CountsConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    window: int = 5
+    window: Annotated[int, Meta(ge=1)] = 5
     "How many items later still counts as following."
-    damping: float = 0.0
+    damping: Annotated[float, Meta(ge=0)] = 0.0
     "Exponent of the popularity that a pair is divided by."
-    n_recent: int = 5
+    n_recent: Annotated[int, Meta(ge=1)] = 5
     "Newest items of a history that are looked up."
-    decay: float = 0.8
-    n_neighbours: int = 100
+    decay: Annotated[float, Meta(gt=0, le=1)] = 0.8
+    n_neighbours: Annotated[int, Meta(ge=1)] = 100
 
 
 @dataclass(frozen=True, slots=True)

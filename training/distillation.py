@@ -10,24 +10,32 @@ and the tail would cost a pass over the catalogue. After Hinton et al. (2015); t
 part holds against.
 """
 
+from typing import Annotated
+
 import msgspec
 import torch
+from msgspec import Meta
 from torch import Tensor
 from torch.nn import functional as F
 
-from training.fitting import FitConfig, Objective
+from training.fitting import FitConfig, Objective, Positive, weights_digest
 from training.losses import loss_for, position_loss
 from training.sasrec import SasRec
 
 
 class DistilConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    n_top: int = 100
+    n_top: Positive = 100
     "Items of the teacher's ranking that are learned at each position."
-    temperature: float = 1.0
-    weight: float = 0.7
+    temperature: Annotated[float, Meta(gt=0)] = 1.0
+    weight: Annotated[float, Meta(ge=0, le=1)] = 0.7
     "Share of the teacher in the loss; the rest is the item that followed."
-    n_positions: int = 1024
+    n_positions: Positive = 1024
     "Positions of a batch, drawn at random, where the teacher is asked: its passes over the catalogue cost most."
+
+
+def distillation_id(teacher: SasRec, config: DistilConfig) -> str:
+    """Names a distillation objective with all that it depends on."""
+    return f"{config} from {weights_digest(teacher)}"
 
 
 def inherit_items(teacher: SasRec, student: SasRec) -> None:

@@ -60,7 +60,7 @@ def export_scores(scorer: nn.Module, path: Path, *, example: NDArray[np.int64]) 
 
 
 def recommend_onnx(
-    path: Path, histories: list[NDArray[np.int64]], *, k: int, allow_repeats: bool, max_length: int = 50
+    path: Path, histories: list[NDArray[np.int64]], *, k: int, allow_repeats: bool, max_length: int
 ) -> NDArray[np.int64]:
     """The best k items of every user by a shipped graph, (n_users, k); 0 where fewer remain."""
     session = ort.InferenceSession(path, providers=["CPUExecutionProvider"])

@@ -1,4 +1,4 @@
-"""Fits a sequence model on the CPU: packed windows, early stopping on validation NDCG@10, resumable.
+"""Fits a sequence model on the CPU: windows of like length together, early stopping on validation NDCG@10, resumable.
 
 Teacher, student and pruned model are fitted by the same loop; what differs is the objective.
 """
@@ -8,11 +8,12 @@ import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 import numpy as np
 import torch
+from msgspec import Meta
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -26,21 +27,25 @@ Objective = Callable[[SasRec, Tensor, Tensor], Tensor]
 "Loss of a batch: history (B, L) and the items that followed each position, (B, L); 0 pads both."
 
 
+Positive = Annotated[int, Meta(ge=1)]
+
+
 class FitConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     loss: LossName | None = None
     "None: cross-entropy for small catalogues, sampled softmax for large ones."
-    n_negatives: int = 256
-    max_epochs: int = 120
-    batch_positions: int = 4096
-    "Positions a step; windows of like length are packed together up to this."
-    learning_rate: float = 1e-3
-    evaluate_every: int = 4
+    n_negatives: Positive = 256
+    max_epochs: Positive = 120
+    batch_positions: Positive = 4096
+    "Numbers a step, padding included; windows of like length go together up to this."
+    learning_rate: Annotated[float, Meta(gt=0)] = 1e-3
+    evaluate_every: Positive = 4
     "Epochs between looks at validation."
-    patience: int = 4
+    patience: Positive = 4
     "Looks without improvement before fitting stops."
-    n_validation_users: int = 5000
+    n_validation_users: Positive = 5000
     "Users that a look judges by, the same ones every time."
     seed: int = 0
+    "Of shuffling, dropout and negatives; a run sets it to its own."
 
 
 class Look(msgspec.Struct, frozen=True, kw_only=True):
@@ -51,6 +56,14 @@ class Look(msgspec.Struct, frozen=True, kw_only=True):
     "Mean loss of the epochs since the last look."
     ndcg_10: float
     best_ndcg_10: float
+
+
+def weights_digest(model: SasRec) -> str:
+    """Digest of all weights: what a model is, for whatever depends on it."""
+    digest = hashlib.sha256()
+    for weights in model.state_dict().values():
+        digest.update(weights.numpy().tobytes())
+    return digest.hexdigest()
 
 
 def next_item_objective(n_items: int, config: FitConfig) -> Objective:
@@ -71,6 +84,7 @@ def fit(
     config: FitConfig,
     objective: Objective,
     *,
+    objective_id: str = "",
     checkpoint: Path | None,
     on_look: Callable[[Look], None],
 ) -> list[Look]:
@@ -81,6 +95,7 @@ def fit(
         sequences: what users did; validation and test items are not fitted on.
         config: how to fit.
         objective: what to minimise.
+        objective_id: names the objective with all its settings; a checkpoint of another is not used.
         checkpoint: written at every look, read at the start. A run that was killed goes on from its last
             look and ends as if it had not been; one of another configuration is not touched.
         on_look: told of each look at validation.
@@ -89,7 +104,7 @@ def fit(
         All looks, those before a resume too.
     """
     state = _FitState.fresh(model, config)
-    fingerprint = _fingerprint(model, sequences, config)
+    fingerprint = _fingerprint(model, sequences, config, objective_id)
     if checkpoint is not None and checkpoint.exists():
         state.restore(checkpoint, fingerprint)
     validation = _validation_users(sequences, config)
@@ -154,7 +169,11 @@ class _FitState:
         }
         path.parent.mkdir(parents=True, exist_ok=True)
         beside = path.with_suffix(".writing")
-        torch.save(content, beside)
+        try:
+            torch.save(content, beside)
+        except RuntimeError as err:  # what torch makes of a full disk
+            beside.unlink(missing_ok=True)
+            raise OSError(f"cannot write the checkpoint {path}: {err}; make room and run again") from err
         beside.replace(path)
 
     def restore(self, path: Path, fingerprint: str) -> None:
@@ -170,12 +189,12 @@ class _FitState:
         self.epoch, self.n_worse = content["epoch"], content["n_worse"]
 
 
-def _fingerprint(model: SasRec, sequences: Sequences, config: FitConfig) -> str:
-    digest = hashlib.sha256(repr((model.config, config, sequences.n_items)).encode())
+def _fingerprint(model: SasRec, sequences: Sequences, config: FitConfig, objective_id: str) -> str:
+    settings = (model.config, config, sequences.n_items, sequences.allow_repeats, objective_id)
+    digest = hashlib.sha256(repr(settings).encode())
     for items in sequences.users:
         digest.update(items.tobytes())
-    for weights in model.state_dict().values():
-        digest.update(weights.numpy().tobytes())
+    digest.update(weights_digest(model).encode())
     return digest.hexdigest()
 
 
@@ -191,7 +210,13 @@ def _validation_users(
 def _validate(
     model: SasRec, sequences: Sequences, histories: list[NDArray[np.int64]], targets: NDArray[np.int64]
 ) -> float:
-    lists = recommend(model, histories, k=10, allow_repeats=sequences.allow_repeats)
+    lists = recommend(
+        model,
+        histories,
+        k=10,
+        allow_repeats=sequences.allow_repeats,
+        max_length=model.config.max_length,
+    )
     return float(discounted_gains(held_out_ranks(lists, targets), 10).mean())
 
 

@@ -33,14 +33,20 @@ from recserve.inference.manifest import (
 from training.config import RunConfig
 from training.counts import fit_counts
 from training.datasets import Dataset
-from training.distillation import distillation_objective, inherit_items
+from training.distillation import distillation_id, distillation_objective, inherit_items
 from training.evaluation import LIST_LENGTH, discounted_gains, evaluate, held_out_ranks
 from training.export import export_scores, recommend_onnx
 from training.fitting import FitConfig, Look, Objective, fit, next_item_objective
 from training.measurement import measure
 from training.pruning import prune
 from training.quantisation import quantise
-from training.release import CATALOGUE_NAME, encode_catalogue, staging_beside, write_release
+from training.release import (
+    CATALOGUE_NAME,
+    encode_catalogue,
+    require_replaceable,
+    staging_beside,
+    write_release,
+)
 from training.sasrec import SasRec
 from training.scorers import BlendScorer, CountsScorer, PopularScorer, recommend
 from training.selection import append_selection
@@ -95,6 +101,7 @@ def make_ladder(
         DatasetError: too little data, or items without titles.
         ExportError: a graph does not score as its model does.
     """
+    require_replaceable(target)
     started_s, commit = time.monotonic(), _commit()
     sequences = read_sequences(dataset)
     popularity = np.bincount(np.concatenate(sequences.fitting()), minlength=sequences.n_items + 1)[1:]
@@ -110,13 +117,22 @@ def make_ladder(
         measurements = measure(paths, pad(_longest(histories), config.teacher.max_length))
         watcher.on_stage("evaluating what was exported")
         variants = [
-            describe_rung(rung, paths[rung.name], sequences, judge, measurements[rung.name]) for rung in rungs
+            describe_rung(rung, paths[rung.name], sequences, judge, measurements[rung.name], config)
+            for rung in rungs
         ]
         ladder, unshipped = pass_gate(variants)
         for name in unshipped:
             paths[name].unlink()
         unshipped["teacher without counts"] = Unshipped(
-            metrics=judge(recommend(alone, histories, k=LIST_LENGTH, allow_repeats=sequences.allow_repeats)),
+            metrics=judge(
+                recommend(
+                    alone,
+                    histories,
+                    k=LIST_LENGTH,
+                    allow_repeats=sequences.allow_repeats,
+                    max_length=config.teacher.max_length,
+                )
+            ),
             reason="measured to show what the blend adds",
         )
         manifest = write_release(
@@ -149,13 +165,16 @@ def fit_rungs(
     counts, lean = CountsScorer(table), CountsScorer(table, n_neighbours=config.lean_neighbours)
     looks: dict[str, list[Look]] = {}
 
-    def fit_stage(name: str, model: SasRec, objective: Objective, fit_config: FitConfig) -> SasRec:
+    def fit_stage(
+        name: str, model: SasRec, objective: Objective, fit_config: FitConfig, objective_id: str = ""
+    ) -> SasRec:
         watcher.on_stage(f"fitting the {name}")
         looks[name] = fit(
             model,
             sequences,
             fit_config,
             objective,
+            objective_id=objective_id,
             checkpoint=run_dir / f"{name}.pt",
             on_look=lambda look: watcher.on_look(name, look),
         )
@@ -169,8 +188,11 @@ def fit_rungs(
     fit_stage("teacher", teacher, next_item_objective(sequences.n_items, fit_config), fit_config)
     inherit_items(teacher, student)
     from_teacher = distillation_objective(teacher, config.distil, refit_config)
-    fit_stage("student", student, from_teacher, refit_config)
-    pruned = fit_stage("pruned student", prune(student, config.prune), from_teacher, refit_config)
+    distillation = distillation_id(teacher, config.distil)
+    fit_stage("student", student, from_teacher, refit_config, distillation)
+    pruned = fit_stage(
+        "pruned student", prune(student, config.prune), from_teacher, refit_config, distillation
+    )
     watcher.on_stage("choosing the blends")
     blends = {
         name: BlendScorer(model, beside, choose_weight(model, beside, sequences))
@@ -213,7 +235,13 @@ def choose_weight(model: SasRec, counts: CountsScorer, sequences: Sequences) -> 
 
     def ndcg_10(weight: float) -> float:
         scorer = BlendScorer(model, counts, weight)
-        lists = recommend(scorer, histories, k=10, allow_repeats=sequences.allow_repeats)
+        lists = recommend(
+            scorer,
+            histories,
+            k=10,
+            allow_repeats=sequences.allow_repeats,
+            max_length=model.config.max_length,
+        )
         return float(discounted_gains(held_out_ranks(lists, targets), 10).mean())
 
     return max(BLEND_WEIGHTS, key=ndcg_10)
@@ -238,11 +266,13 @@ def describe_rung(
     sequences: Sequences,
     judge: Callable[[NDArray[np.int64]], Metrics],
     measurement: Measurement,
+    config: RunConfig,
 ) -> Variant:
     """Judge an exported rung by its own lists, and hold them against PyTorch's."""
     histories, _ = sequences.held_out("test")
-    lists = recommend_onnx(path, histories, k=LIST_LENGTH, allow_repeats=sequences.allow_repeats)
-    expected = recommend(rung.scorer, histories, k=10, allow_repeats=sequences.allow_repeats)
+    repeats, max_length = sequences.allow_repeats, config.teacher.max_length
+    lists = recommend_onnx(path, histories, k=LIST_LENGTH, allow_repeats=repeats, max_length=max_length)
+    expected = recommend(rung.scorer, histories, k=10, allow_repeats=repeats, max_length=max_length)
     return Variant(
         name=rung.name,
         description=rung.description,

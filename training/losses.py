@@ -55,6 +55,6 @@ def _gbce(positive: Tensor, negative: Tensor, n_items: int) -> Tensor:
 
     beta = alpha (t (1 - 1 / alpha) + 1 / alpha), with alpha the share of the catalogue that was drawn.
     """
-    alpha = negative.shape[1] / max(n_items - 1, 1)
+    alpha = min(1.0, negative.shape[1] / max(n_items - 1, 1))
     beta = alpha * (GBCE_CALIBRATION * (1 - 1 / alpha) + 1 / alpha)
     return -(beta * F.logsigmoid(positive) + F.logsigmoid(-negative).sum(1)).mean()

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from recserve.inference.manifest import Measurement
 
 BATCH_SIZES = (1, 8, 32)
+N_BURN_IN = 20
 N_ROUNDS = 200
 N_LOADS = 5
 K = 20
@@ -48,11 +49,14 @@ def _latency(graphs: Mapping[str, Path], histories: NDArray[np.int64]) -> dict[s
     for batch_size in BATCH_SIZES:
         feeds = _feeds(histories[:batch_size])
         samples_ms: dict[str, list[float]] = {name: [] for name in graphs}
-        for _ in range(N_ROUNDS):
-            for name, session in sessions.items():
+        order = list(sessions)
+        for round_number in range(N_BURN_IN + N_ROUNDS):
+            order.append(order.pop(0))  # no graph always follows the same other
+            for name in order:
                 started_s = time.perf_counter()
-                session.run(None, feeds)
-                samples_ms[name].append((time.perf_counter() - started_s) * 1e3)
+                sessions[name].run(None, feeds)
+                if round_number >= N_BURN_IN:
+                    samples_ms[name].append((time.perf_counter() - started_s) * 1e3)
         for name, of_graph in samples_ms.items():
             medians[name][str(batch_size)] = round(median(of_graph), 4)
     return medians

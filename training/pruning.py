@@ -10,13 +10,13 @@ import msgspec
 import torch
 from torch import Tensor, nn
 
-from training.sasrec import Block, SasRec
+from training.sasrec import Block, SasRec, Size
 
 
 class PruneConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    n_heads: int = 1
+    n_heads: Size = 1
     "Heads that stay in every block."
-    ffn_width: int = 64
+    ffn_width: Size = 64
     "Neurons that stay in every block's feed-forward part."
 
 

@@ -1,7 +1,8 @@
 """int8: dynamic quantisation of every weight matrix, and one int8 item matrix for reading and scoring.
 
-Weights are quantised per output channel, symmetrically; activations at run time, per tensor
-(`DynamicQuantizeLinear`, then `MatMulInteger`). The item matrix stands in the graph twice in float, once
+Weights are quantised per output channel, symmetrically, to 7 bits of the 8: on CPUs without VNNI, pairs of
+products are added up in 16 bits, and full range overflows there without a word. Activations are quantised at
+run time, per tensor (`DynamicQuantizeLinear`, then `MatMulInteger`). The item matrix stands in the graph twice in float, once
 to look histories up and once, transposed, to score; here both use the same int8 matrix, so its four bytes a
 number become one.
 """
@@ -12,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import onnx
 import onnxruntime as ort
+from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 from onnxruntime.quantization import QuantType, quantize_dynamic
 
@@ -35,6 +37,7 @@ def quantise(source: Path, target: Path) -> None:
             quantised,
             weight_type=QuantType.QInt8,
             per_channel=True,
+            reduce_range=True,
             op_types_to_quantize=["MatMul"],
             extra_options={"MatMulConstBOnly": True},
         )
@@ -59,20 +62,13 @@ def _share_item_matrix(graph: onnx.GraphProto) -> None:
     table = next((tensor for name, tensor in weights.items() if name.endswith(ITEM_MATRIX)), None)
     if table is None:
         raise ExportError(f"the graph has no {ITEM_MATRIX}; only SASRec variants can be quantised")
-    n_rows, dim = table.dims
-    scoring = next(
-        (
-            tensor
-            for tensor in weights.values()
-            if list(tensor.dims) == [dim, n_rows - 1] and tensor.data_type == TensorProto.INT8
-        ),
-        None,
-    )
+    wanted = numpy_helper.to_array(table)[1:].T  # (dim, n_items)
+    scoring = next((tensor for tensor in weights.values() if _is_quantised(tensor, wanted, weights)), None)
     if scoring is None:
         raise ExportError(
             "quantisation left the item matrix in float; the product must be a MatMul of a constant"
         )
-    scale = weights[scoring.name.removesuffix("_quantized") + "_scale"]
+    scale = _scale_of(scoring, weights)
     lookup = next(node for node in graph.node if node.op_type == "Gather" and node.input[0] == table.name)
     place = list(graph.node).index(lookup)
     for offset, node in enumerate(_lookup_nodes(scoring.name, scale.name, lookup)):
@@ -81,6 +77,20 @@ def _share_item_matrix(graph: onnx.GraphProto) -> None:
     graph.initializer.remove(table)
     for name, value in (("lookup_zero", 0), ("lookup_one", 1), ("lookup_last", 2)):
         graph.initializer.append(numpy_helper.from_array(np.array([value]), name))
+
+
+def _scale_of(tensor: onnx.TensorProto, weights: dict[str, onnx.TensorProto]) -> onnx.TensorProto:
+    return weights[tensor.name.removesuffix("_quantized") + "_scale"]
+
+
+def _is_quantised(
+    tensor: onnx.TensorProto, wanted: NDArray[np.float32], weights: dict[str, onnx.TensorProto]
+) -> bool:
+    """Whether an initializer is the int8 form of a matrix: by its values, since shapes may coincide."""
+    if tensor.data_type != TensorProto.INT8 or tuple(tensor.dims) != wanted.shape:
+        return False
+    scale = numpy_helper.to_array(_scale_of(tensor, weights))
+    return bool((np.abs(numpy_helper.to_array(tensor) * scale - wanted) <= scale).all())
 
 
 def _lookup_nodes(matrix: str, scale: str, lookup: onnx.NodeProto) -> list[onnx.NodeProto]:

@@ -1,4 +1,4 @@
-"""Writes a models directory: beside its final place first, then renamed, so that it is whole or absent."""
+"""Writes a models directory: beside its final place first, then renamed, so that it is never half-written."""
 
 import hashlib
 import shutil
@@ -6,6 +6,7 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -106,6 +107,26 @@ def write_release(
     return manifest
 
 
+class ReleaseError(Exception):
+    """A place that models cannot be written to; the message names it and the remedy."""
+
+
+def require_replaceable(target: Path) -> None:
+    """Refuse to replace what is not a models directory, before hours of fitting.
+
+    Raises:
+        ReleaseError: something else is there.
+    """
+    if not target.name or target.is_symlink() or (target.exists() and not target.is_dir()):
+        raise ReleaseError(
+            f"{target} cannot be replaced as a whole; name a directory of its own for the models"
+        )
+    if target.is_dir() and any(target.iterdir()) and not (target / MANIFEST_NAME).exists():
+        raise ReleaseError(
+            f"{target} holds files but no {MANIFEST_NAME}; it is not a models directory, choose another"
+        )
+
+
 @contextmanager
 def staging_beside(target: Path) -> Iterator[Path]:
     """A fresh directory on the same file system as `target`, gone afterwards unless it was released."""
@@ -124,7 +145,9 @@ def verify(models_dir: Path) -> Manifest:
         InvalidModels: the first that is not.
     """
     manifest = read_manifest(models_dir)
-    read_verified(models_dir, manifest.catalogue)
+    columns = msgspec.json.decode(read_verified(models_dir, manifest.catalogue), type=dict[str, list[Any]])
+    if {len(column) for column in columns.values()} != {manifest.dataset.n_items}:
+        raise InvalidModels(f"the catalogue does not have {manifest.dataset.n_items} items in every column")
     for variant in manifest.ladder:
         _require_answer(variant, read_verified(models_dir, variant.file), manifest)
     return manifest
@@ -161,5 +184,9 @@ def _replace(target: Path, staging: Path) -> None:
     old = target.with_name(f".{target.name}-replaced")
     shutil.rmtree(old, ignore_errors=True)
     target.rename(old)
-    staging.rename(target)
-    shutil.rmtree(old)
+    try:
+        staging.rename(target)
+    except OSError:
+        old.rename(target)
+        raise
+    shutil.rmtree(old, ignore_errors=True)

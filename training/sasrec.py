@@ -7,10 +7,11 @@ Item numbers start at 1; 0 pads on the left, so the newest item is always last. 
 from the newest item. Padding therefore changes no score, and short histories need none.
 """
 
-from typing import cast
+from typing import Annotated, cast
 
 import msgspec
 import torch
+from msgspec import Meta
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -18,18 +19,21 @@ MASKED = -1e9
 "Added to attention logits of padding: finite, since a row of -inf turns into NaN under softmax."
 
 
+Size = Annotated[int, Meta(ge=1)]
+
+
 class SasRecConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    dim: int = 64
+    dim: Size = 64
     "Width of item embeddings and of every block."
-    n_blocks: int = 1
-    n_heads: int = 2
-    head_dim: int = 32
+    n_blocks: Size = 1
+    n_heads: Size = 2
+    head_dim: Size = 32
     "Width of one attention head; heads times this need not be `dim`."
-    ffn_width: int = 256
+    ffn_width: Size = 256
     "Hidden neurons of a block's feed-forward part."
-    max_length: int = 50
+    max_length: Size = 50
     "Most recent items the model reads."
-    dropout: float = 0.4
+    dropout: Annotated[float, Meta(ge=0, lt=1)] = 0.4
 
 
 class Block(nn.Module):

@@ -110,7 +110,7 @@ def recommend(
     *,
     k: int,
     allow_repeats: bool,
-    max_length: int = 50,
+    max_length: int,
 ) -> NDArray[np.int64]:
     """The best k items of every user, best first, (n_users, k) item numbers; 0 where fewer remain.
 

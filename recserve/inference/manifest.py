@@ -95,7 +95,7 @@ class Dataset(msgspec.Struct, frozen=True, kw_only=True):
 class Provenance(msgspec.Struct, frozen=True, kw_only=True):
     command: str
     commit: str
-    "Commit of the training code; `-dirty` when the tree was not clean."
+    "Commit of the code that ended the run, `-dirty` when the tree was not clean; fits that went on began before."
     created: str
     "ISO 8601, UTC."
     seed: int
@@ -111,7 +111,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     dataset: Dataset
     catalogue: ModelFile
     ladder: list[Variant]
-    "Variants from best to cheapest; the last needs no history."
+    "Teacher, student, pruned, int8, counts, popular, as far as they ship; the last needs no history."
     serving: list[str]
     "Variants that the service loads, from best to cheapest; the first is the default."
     similar: str

@@ -11,9 +11,10 @@ torch = pytest.importorskip("torch", reason="PyTorch is not installed; `make tra
 
 from training.config import ConfigError, RunConfig, read_config  # noqa: E402
 from training.counts import CountsConfig, fit_counts  # noqa: E402
-from training.distillation import DistilConfig, distillation_objective, inherit_items  # noqa: E402
+from training.distillation import DistilConfig, distillation_id, distillation_objective, inherit_items  # noqa: E402
 from training.export import export_scores, recommend_onnx  # noqa: E402
 from training.fitting import FitConfig, cut_windows, fit, next_item_objective, pack_windows  # noqa: E402
+from training.ladder import overlap  # noqa: E402
 from training.losses import loss_for, position_loss  # noqa: E402
 from training.pruning import PruneConfig, head_importance, prune  # noqa: E402
 from training.quantisation import quantise  # noqa: E402
@@ -93,7 +94,7 @@ def test_every_loss_teaches_what_follows(sequences: Sequences, loss: str) -> Non
     )
 
     assert looks[-1].best_ndcg_10 > 0.6
-    lists = recommend(model, [np.array([7, 8, 9])], k=1, allow_repeats=False)
+    lists = recommend(model, [np.array([7, 8, 9])], k=1, allow_repeats=False, max_length=20)
     assert lists.tolist() == [[10]]
 
 
@@ -183,6 +184,35 @@ def test_checkpoint_of_another_configuration_is_not_used(sequences: Sequences, t
     assert epochs == [2, 2, 4]
 
 
+def test_checkpoint_of_another_objective_is_not_used(sequences: Sequences, tmp_path: Path) -> None:
+    config = FitConfig(max_epochs=2, evaluate_every=2)
+    epochs: list[int] = []
+    for objective_id in ("one", "other"):
+        torch.manual_seed(0)
+        fit(
+            SasRec(N_ITEMS, SMALL),
+            sequences,
+            config,
+            next_item_objective(N_ITEMS, config),
+            objective_id=objective_id,
+            checkpoint=tmp_path / "fit.pt",
+            on_look=lambda look: epochs.append(look.epoch),
+        )
+
+    assert epochs == [2, 2]
+
+
+def test_objective_of_another_teacher_or_setting_has_another_name(model: SasRec) -> None:
+    other = SasRec(N_ITEMS, SMALL)
+    names = {
+        distillation_id(model, DistilConfig()),
+        distillation_id(other, DistilConfig()),
+        distillation_id(model, DistilConfig(weight=0.1)),
+    }
+
+    assert len(names) == 3
+
+
 def test_student_comes_closer_to_its_teacher(sequences: Sequences, model: SasRec) -> None:
     config = FitConfig(max_epochs=12, evaluate_every=6, batch_positions=128, learning_rate=1e-2)
     objective = distillation_objective(model, DistilConfig(n_top=20, weight=1.0), config)
@@ -200,7 +230,7 @@ def test_student_comes_closer_to_its_teacher(sequences: Sequences, model: SasRec
 def test_lists_are_filled_up_with_nobody(model: SasRec) -> None:
     everything_but_two = np.arange(1, N_ITEMS - 1)
 
-    lists = recommend(model, [everything_but_two], k=N_ITEMS + 5, allow_repeats=False)
+    lists = recommend(model, [everything_but_two], k=N_ITEMS + 5, allow_repeats=False, max_length=20)
 
     assert sorted(lists[0].tolist()) == [0] * (N_ITEMS + 3) + [N_ITEMS - 1, N_ITEMS]
 
@@ -286,6 +316,24 @@ def test_int8_graph_holds_its_item_matrix_once_and_agrees(
     assert overlap > 0.9
 
 
+@pytest.mark.parametrize("n_items", [32, 64])
+def test_int8_finds_its_item_matrix_whatever_other_shapes_there_are(n_items: int, tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    config = SasRecConfig(dim=64, n_heads=1, head_dim=32, ffn_width=64, max_length=20)
+    model = SasRec(n_items, config).eval()
+    rng = np.random.default_rng(0)
+    histories = [rng.integers(1, n_items + 1, 12) for _ in range(40)]
+    scores, quantised = tmp_path / "scores.onnx", tmp_path / "int8.onnx"
+    export_scores(model, scores, example=pad(histories[:8], 12))
+    quantise(scores, quantised)
+    append_selection(quantised, quantised)
+
+    lists = recommend_onnx(quantised, histories, k=10, allow_repeats=True, max_length=20)
+    expected = recommend(model, histories, k=10, allow_repeats=True, max_length=20)
+
+    assert overlap(lists, expected) > 0.9
+
+
 def test_config_of_a_run_is_one_page_of_toml(tmp_path: Path) -> None:
     path = tmp_path / "run.toml"
     path.write_text("seed = 3\n[teacher]\ndim = 32\n[distil]\nweight = 0.5\n")
@@ -302,6 +350,10 @@ def test_config_of_a_run_is_one_page_of_toml(tmp_path: Path) -> None:
         ("[teacher]\ndims = 32\n", "unknown field `dims`"),
         ("[teacher]\ndim = 'wide'\n", r"Expected `int`, got `str` - at `\$\.teacher\.dim`"),
         ("teacher = \n", "Invalid value"),
+        ("[fit]\npatience = 0\n", "Expected `int` >= 1"),
+        ("[teacher]\ndropout = 1.0\n", "Expected `float` < 1"),
+        ("[prune]\nn_heads = 9\n", "must not exceed those of the student"),
+        ("[teacher]\nmax_length = 200\n", "must be the same"),
     ],
 )
 def test_bad_config_names_file_and_setting(tmp_path: Path, text: str, said: str) -> None:

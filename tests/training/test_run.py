@@ -192,6 +192,20 @@ def test_own_table_with_its_titles_is_trained_on_as_well(
     assert catalogue.columns.titles[catalogue.number("i7") - 1] == "Thing 7"
 
 
+def test_directory_that_holds_something_else_is_not_replaced(
+    repository: Path, release: Path, tmp_path: Path
+) -> None:
+    precious = tmp_path / "thesis"
+    precious.mkdir()
+    (precious / "thesis.txt").write_text("years of work")
+
+    result = training(repository, "run", str(release), "--out", str(precious))
+
+    assert result.returncode == 1
+    assert "is not a models directory, choose another" in result.stderr
+    assert (precious / "thesis.txt").read_text() == "years of work"
+
+
 def test_bad_config_is_one_line(repository: Path, release: Path, tmp_path: Path) -> None:
     config = tmp_path / "run.toml"
     config.write_text("[teacher]\ndims = 3\n")
