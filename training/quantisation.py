@@ -2,9 +2,9 @@
 
 Weights are quantised per output channel, symmetrically, to 7 bits of the 8: on CPUs without VNNI, pairs of
 products are added up in 16 bits, and full range overflows there without a word. Activations are quantised at
-run time, per tensor (`DynamicQuantizeLinear`, then `MatMulInteger`). The item matrix stands in the graph twice in float, once
-to look histories up and once, transposed, to score; here both use the same int8 matrix, so its four bytes a
-number become one.
+run time, per tensor (`DynamicQuantizeLinear`, then `MatMulInteger`). The item matrix stands in the graph twice
+in float, once to look histories up and once, transposed, to score; here both use the same int8 matrix, so its
+four bytes a number become one.
 """
 
 import tempfile
