@@ -70,6 +70,11 @@ def discounted_gains(ranks: NDArray[np.float64], k: int) -> NDArray[np.float64]:
     return np.where(ranks < k, 1 / np.log2(ranks + 2), 0.0)
 
 
+def mean_ndcg_10(lists: NDArray[np.int64], targets: NDArray[np.int64]) -> float:
+    """NDCG@10 of lists, (n_users, at least 10): what validation goes by."""
+    return float(discounted_gains(held_out_ranks(lists, targets), 10).mean())
+
+
 def bootstrap_interval(values: NDArray[np.float64], *, seed: int = 0) -> tuple[float, float]:
     """Percentile 95 % interval of the mean, resampling users."""
     rng = np.random.default_rng(seed)

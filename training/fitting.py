@@ -17,7 +17,7 @@ from msgspec import Meta
 from numpy.typing import NDArray
 from torch import Tensor
 
-from training.evaluation import discounted_gains, held_out_ranks
+from training.evaluation import mean_ndcg_10
 from training.losses import LossName, loss_for, position_loss
 from training.sasrec import SasRec
 from training.scorers import recommend
@@ -217,7 +217,7 @@ def _validate(
         allow_repeats=sequences.allow_repeats,
         max_length=model.config.max_length,
     )
-    return float(discounted_gains(held_out_ranks(lists, targets), 10).mean())
+    return mean_ndcg_10(lists, targets)
 
 
 def _fit_epoch(state: _FitState, sequences: Sequences, config: FitConfig, objective: Objective) -> float:

@@ -34,7 +34,7 @@ from training.config import RunConfig
 from training.counts import fit_counts
 from training.datasets import Dataset
 from training.distillation import distillation_id, distillation_objective, inherit_items
-from training.evaluation import LIST_LENGTH, discounted_gains, evaluate, held_out_ranks
+from training.evaluation import LIST_LENGTH, evaluate, mean_ndcg_10
 from training.export import export_scores, recommend_onnx
 from training.fitting import FitConfig, Look, Objective, fit, next_item_objective
 from training.measurement import measure
@@ -242,7 +242,7 @@ def choose_weight(model: SasRec, counts: CountsScorer, sequences: Sequences) -> 
             allow_repeats=sequences.allow_repeats,
             max_length=model.config.max_length,
         )
-        return float(discounted_gains(held_out_ranks(lists, targets), 10).mean())
+        return mean_ndcg_10(lists, targets)
 
     return max(BLEND_WEIGHTS, key=ndcg_10)
 
