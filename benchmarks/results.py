@@ -12,6 +12,8 @@ from typing import Any
 
 import numpy as np
 
+from training.machine import cpu_model
+
 RESULTS_DIR = Path(__file__).parent / "results"
 PACKAGES = ("numpy", "onnxruntime", "azure-functions", "msgspec")
 
@@ -30,7 +32,7 @@ def write_result(name: str, *, settings: Mapping[str, Any], figures: Mapping[str
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
         "commit": _commit(),
         "machine": {
-            "cpu": _cpu_model(),
+            "cpu": cpu_model(),
             "cores": os.cpu_count(),
             "system": platform.platform(),
             "python": platform.python_version(),
@@ -52,13 +54,3 @@ def _commit() -> str:
         check=False,
     )
     return described.stdout.strip() or "unknown"
-
-
-def _cpu_model() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        return platform.processor()
-    return next(
-        (line.partition(":")[2].strip() for line in lines if line.startswith("model name")), "unknown"
-    )

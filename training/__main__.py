@@ -12,9 +12,9 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from recserve.errors import InvalidModels
 from recserve.inference.manifest import Manifest
-from training.datasets import BASE_URL, KINDS, RELEASES, DatasetError, read_dataset
-from training.release import ReleaseError
-from training.release import verify as verify_models
+from training.datasets import BASE_URL, KINDS, RELEASES, read_dataset
+from training.errors import TrainingError
+from training.verification import verify as verify_models
 
 if TYPE_CHECKING:
     from training.fitting import Look
@@ -63,8 +63,7 @@ def run(
     """Fit the ladder on a dataset and write the models directory."""
     import msgspec
 
-    from training.config import ConfigError, read_config
-    from training.export import ExportError
+    from training.config import read_config
     from training.ladder import Watcher, make_ladder
     from training.results import write_result
 
@@ -87,13 +86,13 @@ def run(
             base_url=base_url,
         )
         with Progress(*columns, console=console) as progress:
-            epochs = progress.add_task("epochs", total=settings.fit.max_epochs)
+            epochs = progress.add_task("epochs", total=None)
 
-            def on_look(stage: str, look: "Look") -> None:
+            def on_look(stage: str, look: "Look", max_epochs: int) -> None:
                 seen = f"{stage}: loss {look.loss:.3f}, NDCG@10 {look.ndcg_10:.4f} (best {look.best_ndcg_10:.4f})"
-                progress.update(epochs, completed=look.epoch, description=seen)
+                progress.update(epochs, completed=look.epoch, total=max_epochs, description=seen)
                 if not console.is_terminal:  # a log has no bar
-                    console.print(f"epoch {look.epoch}, {seen}", soft_wrap=True)
+                    console.print(f"epoch {look.epoch} of {max_epochs}, {seen}", soft_wrap=True)
 
             manifest, looks = make_ladder(
                 dataset,
@@ -105,7 +104,7 @@ def run(
         verify_models(out)
         if result is not None:
             write_result(result, manifest, looks, settings)
-    except (DatasetError, ConfigError, ExportError, ReleaseError, InvalidModels, OSError) as err:
+    except (TrainingError, InvalidModels, OSError) as err:
         _fail(str(err))
     _print_ladder(out, manifest)
 
@@ -114,7 +113,7 @@ def run(
 def verify(
     models_dir: Annotated[Path, typer.Argument(help="The models directory.")] = Path("models"),
 ) -> None:
-    """Check a models directory end to end: every file against the manifest, every graph by a run."""
+    """Check a models directory end to end: files against the manifest, the catalogue, every graph by runs."""
     try:
         manifest = verify_models(models_dir)
     except InvalidModels as err:
@@ -131,7 +130,10 @@ def report(
     """Write the page about the ladder from the result files of all runs."""
     from training.report import write_report
 
-    write_report(RESULTS_DIR, out)
+    try:
+        write_report(RESULTS_DIR, out)
+    except (TrainingError, OSError) as err:
+        _fail(str(err))
     console.print(f"{out} written from {RESULTS_DIR.name}/")
 
 
@@ -158,7 +160,9 @@ def _print_ladder(models_dir: Path, manifest: Manifest) -> None:
 
 
 def _fail(message: str) -> None:
-    print(f"error: {message}", file=sys.stderr)
+    """Print one line for each fault, and end."""
+    for line in message.splitlines():
+        print(f"error: {line}", file=sys.stderr)
     raise typer.Exit(1)
 
 

@@ -35,6 +35,7 @@ Measured and not shipped:
 - The last interaction of each user is the test, the one before it the validation; neither is fitted on.
 - Ended at {provenance.created} on {provenance.machine}, seed {provenance.seed}, with
   {packages}.
+{fits}
 
 ## What it is not good for
 
@@ -68,6 +69,11 @@ def write_card(manifest: Manifest) -> str:
         unshipped="\n".join(
             f"| {name} | {metrics_row(model.metrics)} | {model.reason} |"
             for name, model in manifest.unshipped.items()
+        ),
+        fits="\n".join(
+            f"- Fit of the {name}: {fit.n_epochs} epochs, best after {fit.best_epoch} (NDCG@10 "
+            f"{fit.best_ndcg_10:.4f} on validation, without counts)."
+            for name, fit in manifest.provenance.fits.items()
         ),
         packages=", ".join(f"{name} {version}" for name, version in manifest.provenance.packages.items()),
     )

@@ -6,8 +6,9 @@ share of users with rank < k, NDCG@k the mean of 1 / log2(rank + 2) over those, 
 1 / (rank + 1).
 
 Beyond accuracy, over the first ten of every list: coverage is the share of the catalogue that anybody is
-shown; novelty the mean of -log2(share of users who took the item), in bits; intra-list diversity the mean
-share of pairs on a list that have no genre in common (left out where items have no genres).
+shown; novelty the mean of -log2(p), in bits, with p how often the item was taken, divided by the number of
+users, or by how often the most taken item was where repeats make that the larger; intra-list diversity the
+mean share of pairs on a list that have no genre in common (left out where items have no genres).
 """
 
 from collections.abc import Sequence
@@ -38,7 +39,7 @@ def evaluate(
     Args:
         lists: item numbers, best first, (n_users, LIST_LENGTH); 0 where a list is shorter.
         targets: each user's held-out item number, (n_users,).
-        popularity: users who took each item in the fitting data, (n_items,).
+        popularity: how often each item was taken in the fitting data, (n_items,).
         genres: of each item; empty lists where there are none.
         lengths: items in each user's history, (n_users,).
     """

@@ -13,6 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from training.errors import TrainingError
 from training.sequences import pad
 
 OPSET = 20
@@ -20,8 +21,8 @@ TOLERANCE = 1e-3
 "Largest difference of scores between the graph and the module that is put down to rounding."
 
 
-class ExportError(Exception):
-    """A graph that does not do what its module does."""
+class ExportError(TrainingError):
+    """A graph that does not do what its module does, or cannot be written."""
 
 
 def export_scores(scorer: nn.Module, path: Path, *, example: NDArray[np.int64]) -> None:

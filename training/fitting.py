@@ -5,6 +5,7 @@ Teacher, student and pruned model are fitted by the same loop; what differs is t
 
 import copy
 import hashlib
+import io
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,11 +18,13 @@ from msgspec import Meta
 from numpy.typing import NDArray
 from torch import Tensor
 
+from training.errors import TrainingError
 from training.evaluation import mean_ndcg_10
 from training.losses import LossName, loss_for, position_loss
 from training.sasrec import SasRec
 from training.scorers import recommend
 from training.sequences import Sequences, pad
+from training.writing import write_whole
 
 Objective = Callable[[SasRec, Tensor, Tensor], Tensor]
 "Loss of a batch: history (B, L) and the items that followed each position, (B, L); 0 pads both."
@@ -45,7 +48,11 @@ class FitConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     n_validation_users: Positive = 5000
     "Users that a look judges by, the same ones every time."
     seed: int = 0
-    "Of shuffling, dropout and negatives; a run sets it to its own."
+    "Of shuffling, dropout and negatives; a run sets it to its own, and its TOML may not."
+
+
+class CheckpointError(TrainingError):
+    """A checkpoint that cannot be gone on from; the message names it and the remedy."""
 
 
 class Look(msgspec.Struct, frozen=True, kw_only=True):
@@ -87,6 +94,7 @@ def fit(
     objective_id: str = "",
     checkpoint: Path | None,
     on_look: Callable[[Look], None],
+    on_restart: Callable[[str], None] = lambda _: None,
 ) -> list[Look]:
     """Fit in place, and leave the weights of the look that was best on validation.
 
@@ -97,16 +105,21 @@ def fit(
         objective: what to minimise.
         objective_id: names the objective with all its settings; a checkpoint of another is not used.
         checkpoint: written at every look, read at the start. A run that was killed goes on from its last
-            look and ends as if it had not been; one of another configuration is not touched.
+            look and ends as if it had not been; one of another configuration is replaced at the first look.
         on_look: told of each look at validation.
+        on_restart: told, in one line, when the checkpoint is of another configuration.
 
     Returns:
         All looks, those before a resume too.
+
+    Raises:
+        CheckpointError: the checkpoint is damaged.
+        OSError: the disk refuses a checkpoint; the one before is as it was.
     """
     state = _FitState.fresh(model, config)
     fingerprint = _fingerprint(model, sequences, config, objective_id)
-    if checkpoint is not None and checkpoint.exists():
-        state.restore(checkpoint, fingerprint)
+    if checkpoint is not None and checkpoint.exists() and not state.restore(checkpoint, fingerprint):
+        on_restart(f"checkpoint of another configuration, starting over: {checkpoint}")
     validation = _validation_users(sequences, config)
     while not state.is_over(config):
         losses = []
@@ -155,7 +168,7 @@ class _FitState:
         self.looks.append(Look(epoch=self.epoch, loss=loss, ndcg_10=ndcg_10, best_ndcg_10=best))
 
     def save(self, path: Path, fingerprint: str) -> None:
-        """Write beside, then rename: a kill leaves the old checkpoint or the new one, whole."""
+        """Write the checkpoint; a kill leaves the old one or the new one, whole."""
         content = {
             "fingerprint": fingerprint,
             "model": self.model.state_dict(),
@@ -167,19 +180,15 @@ class _FitState:
             "epoch": self.epoch,
             "n_worse": self.n_worse,
         }
-        path.parent.mkdir(parents=True, exist_ok=True)
-        beside = path.with_suffix(".writing")
-        try:
-            torch.save(content, beside)
-        except RuntimeError as err:  # what torch makes of a full disk
-            beside.unlink(missing_ok=True)
-            raise OSError(f"cannot write the checkpoint {path}: {err}; make room and run again") from err
-        beside.replace(path)
+        buffer = io.BytesIO()  # writing itself, torch says nothing of a full disk but "unexpected pos"
+        torch.save(content, buffer)
+        write_whole(path, buffer.getvalue())
 
-    def restore(self, path: Path, fingerprint: str) -> None:
-        content: dict[str, Any] = torch.load(path, weights_only=True)
+    def restore(self, path: Path, fingerprint: str) -> bool:
+        """Take over what a checkpoint holds; False where it is of another configuration."""
+        content = _read_checkpoint(path)
         if content["fingerprint"] != fingerprint:
-            return
+            return False
         self.model.load_state_dict(content["model"])
         self.optimiser.load_state_dict(content["optimiser"])
         self.best_weights = content["best_weights"]
@@ -187,6 +196,20 @@ class _FitState:
         self.rng.bit_generator.state = msgspec.json.decode(content["numpy_rng"])
         self.looks = msgspec.convert(content["looks"], list[Look])
         self.epoch, self.n_worse = content["epoch"], content["n_worse"]
+        return True
+
+
+def _read_checkpoint(path: Path) -> dict[str, Any]:
+    try:
+        content: dict[str, Any] = torch.load(path, weights_only=True)
+        content["fingerprint"]
+    except OSError as err:
+        raise CheckpointError(f"cannot read the checkpoint {path}: {err.strerror or err}") from err
+    except Exception as err:  # zip, pickle and torch each have exceptions of their own
+        raise CheckpointError(
+            f"the checkpoint {path} is damaged; delete it to fit anew, or restore it"
+        ) from err
+    return content
 
 
 def _fingerprint(model: SasRec, sequences: Sequences, config: FitConfig, objective_id: str) -> str:

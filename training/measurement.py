@@ -15,6 +15,7 @@ import psutil
 from numpy.typing import NDArray
 
 from recserve.inference.manifest import Measurement
+from training.errors import TrainingError
 
 BATCH_SIZES = (1, 8, 32)
 N_BURN_IN = 20
@@ -23,12 +24,19 @@ N_LOADS = 5
 K = 20
 
 
+class MeasurementError(TrainingError):
+    """A graph that cannot be measured."""
+
+
 def measure(graphs: Mapping[str, Path], histories: NDArray[np.int64]) -> dict[str, Measurement]:
     """Measure graphs against each other, on one thread.
 
     Args:
         graphs: shipped graphs by name.
         histories: real histories, (at least 32, length); what the users have seen is the same.
+
+    Raises:
+        MeasurementError: a process that should load a graph ended without a measurement.
     """
     latency_ms = _latency(graphs, histories)
     measurements = {}
@@ -74,10 +82,13 @@ def _feeds(history: NDArray[np.int64]) -> dict[str, NDArray[np.int64]]:
 
 
 def _load_in_own_process(path: Path) -> dict[str, float]:
-    printed = subprocess.run(
-        [sys.executable, "-m", "training.measurement", str(path)], capture_output=True, text=True, check=True
+    done = subprocess.run(
+        [sys.executable, "-m", "training.measurement", str(path)], capture_output=True, text=True, check=False
     )
-    return cast(dict[str, float], json.loads(printed.stdout))
+    if done.returncode:
+        said = done.stderr.strip().rpartition("\n")[2] or f"it ended with {done.returncode}"
+        raise MeasurementError(f"cannot measure {path.name} in a process of its own: {said}")
+    return cast(dict[str, float], json.loads(done.stdout))
 
 
 def _report_load(path: Path) -> None:

@@ -27,9 +27,10 @@ def quantise(source: Path, target: Path) -> None:
     """Write an int8 copy of an exported scorer.
 
     Raises:
-        ExportError: the graph has no item matrix, or quantisation left its product in float.
+        ExportError: the graph has no item matrix, quantisation left its product in float, or ONNX Runtime cannot
+            write.
     """
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory(dir=target.parent) as folder:
         folded, quantised = Path(folder) / "folded.onnx", Path(folder) / "quantised.onnx"
         _fold_constants(source, folded)
         quantize_dynamic(
@@ -53,7 +54,10 @@ def _fold_constants(source: Path, target: Path) -> None:
     options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_BASIC
     options.optimized_model_filepath = str(target)
     options.log_severity_level = 3
-    ort.InferenceSession(source, options, providers=["CPUExecutionProvider"])
+    try:
+        ort.InferenceSession(source, options, providers=["CPUExecutionProvider"])
+    except Exception as err:  # ONNX Runtime's own exception classes are not public
+        raise ExportError(f"ONNX Runtime cannot write {target}: {err}; make room and run again") from err
 
 
 def _share_item_matrix(graph: onnx.GraphProto) -> None:

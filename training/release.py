@@ -1,19 +1,19 @@
 """Writes a models directory: beside its final place first, then renamed, so that it is never half-written."""
 
+import fcntl
+import glob
 import hashlib
+import os
 import shutil
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import msgspec
 import numpy as np
-import onnxruntime as ort
 from numpy.typing import NDArray
 
-from recserve.errors import InvalidModels
 from recserve.inference.manifest import (
     FORMAT,
     MANIFEST_NAME,
@@ -24,22 +24,23 @@ from recserve.inference.manifest import (
     Unshipped,
     Variant,
     describe_file,
-    read_manifest,
-    read_verified,
 )
 from training import datasets
 from training.card import write_card
+from training.errors import TrainingError
 from training.sequences import Sequences
+from training.writing import refusal
 
 CATALOGUE_NAME = "catalogue.json"
 TERMS_NAME = "DATA-LICENCE.txt"
+STAGING_SUFFIX = ".staging"
 
 
 def encode_catalogue(dataset: datasets.Dataset, sequences: Sequences, popularity: NDArray[np.int64]) -> bytes:
     """The catalogue file: columns of the items that models know, in the order of their numbers.
 
     Raises:
-        DatasetError: an item that people took is missing from the items file.
+        DatasetError: an item that was taken is missing from the items file.
     """
     known = {row["item_id"]: row for row in dataset.items.iter_rows(named=True)}
     missing = [item_id for item_id in sequences.item_ids if item_id not in known]
@@ -107,7 +108,7 @@ def write_release(
     return manifest
 
 
-class ReleaseError(Exception):
+class ReleaseError(TrainingError):
     """A place that models cannot be written to; the message names it and the remedy."""
 
 
@@ -129,47 +130,45 @@ def require_replaceable(target: Path) -> None:
 
 @contextmanager
 def staging_beside(target: Path) -> Iterator[Path]:
-    """A fresh directory on the same file system as `target`, gone afterwards unless it was released."""
-    target.parent.mkdir(parents=True, exist_ok=True)
-    staging = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
-    try:
-        yield staging
-    finally:
-        shutil.rmtree(staging, ignore_errors=True)
+    """A fresh directory on the same file system as `target`, gone afterwards unless it was released.
 
-
-def verify(models_dir: Path) -> Manifest:
-    """Check that a models directory is whole: files as the manifest says, graphs that answer.
+    Those that killed runs left are removed first. A run holds a lock on its own, which ends with the process.
 
     Raises:
-        InvalidModels: the first that is not.
+        OSError: the disk refuses; what was at `target` is as it was.
     """
-    manifest = read_manifest(models_dir)
-    columns = msgspec.json.decode(read_verified(models_dir, manifest.catalogue), type=dict[str, list[Any]])
-    if {len(column) for column in columns.values()} != {manifest.dataset.n_items}:
-        raise InvalidModels(f"the catalogue does not have {manifest.dataset.n_items} items in every column")
-    for variant in manifest.ladder:
-        _require_answer(variant, read_verified(models_dir, variant.file), manifest)
-    return manifest
-
-
-def _require_answer(variant: Variant, content: bytes, manifest: Manifest) -> None:
-    """A graph must answer a history with items of the catalogue, and leave out what was seen."""
-    nothing, history = np.zeros((1, 0), np.int64), np.array([[1, 2]])
     try:
-        session = ort.InferenceSession(content, providers=["CPUExecutionProvider"])
-        for seen in (nothing, history):
-            feeds = {"history": history, "seen": seen, "k": np.array([manifest.dataset.n_items + 1])}
-            (items,) = session.run(["items"], feeds)
-            expected = set(range(1, manifest.dataset.n_items + 1)) - set(seen[0].tolist())
-            if set(items[0].tolist()) - {0} != expected:
-                raise InvalidModels(
-                    f"variant {variant.name!r} does not answer with the items of the catalogue"
-                )
-    except InvalidModels:
-        raise
-    except Exception as err:  # ONNX Runtime's own exception classes are not public
-        raise InvalidModels(f"variant {variant.name!r} does not run: {err}") from err
+        target.parent.mkdir(parents=True, exist_ok=True)
+        _remove_stale(target)
+        staging = Path(tempfile.mkdtemp(prefix=f".{target.name}-", suffix=STAGING_SUFFIX, dir=target.parent))
+        lock = _lock(staging)
+        try:
+            yield staging
+        finally:
+            shutil.rmtree(staging, ignore_errors=True)
+            if lock is not None:
+                os.close(lock)
+    except OSError as err:
+        raise refusal(target, err) from err
+
+
+def _remove_stale(target: Path) -> None:
+    for left in target.parent.glob(f".{glob.escape(target.name)}-????????{STAGING_SUFFIX}"):
+        lock = _lock(left)
+        if lock is not None:
+            shutil.rmtree(left, ignore_errors=True)
+            os.close(lock)
+
+
+def _lock(directory: Path) -> int | None:
+    """Lock a directory until its descriptor is closed; None where another process has it."""
+    descriptor = os.open(directory, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        os.close(descriptor)
+        return None
+    return descriptor
 
 
 def _digest(files: list[ModelFile]) -> str:
@@ -178,15 +177,14 @@ def _digest(files: list[ModelFile]) -> str:
 
 def _replace(target: Path, staging: Path) -> None:
     staging.chmod(0o755)
-    if not target.exists():
-        staging.rename(target)
-        return
     old = target.with_name(f".{target.name}-replaced")
-    shutil.rmtree(old, ignore_errors=True)
-    target.rename(old)
+    if target.exists():
+        shutil.rmtree(old, ignore_errors=True)
+        target.rename(old)
     try:
         staging.rename(target)
     except OSError:
-        old.rename(target)
+        if old.exists():
+            old.rename(target)
         raise
     shutil.rmtree(old, ignore_errors=True)

@@ -1,6 +1,8 @@
 """`docs/models.md`: what each rung of the ladder costs and gives, from the result files of all runs."""
 
+import io
 from collections.abc import Iterable
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -9,8 +11,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
-from recserve.inference.manifest import Metrics, Variant
+from recserve.inference.manifest import Manifest, Metrics, Variant
 from training.results import RunResult, read_results
+from training.writing import write_whole
 
 HEAD = """\
 # The model ladder, measured
@@ -25,17 +28,25 @@ COST_HEAD = """\
 | rung | NDCG@10 | 95 % interval | of the first | size | smaller | batch 1 | faster | batch 8 | batch 32 | load | RSS |
 | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |"""
 
+TARGET_SMALLER, TARGET_FASTER, TARGET_QUALITY = 8.0, 3.0, 0.97
+"What int8 should reach against the teacher: bytes, one run for one user, NDCG@10."
+
 PICTURE: Any = {"figure.figsize": (9, 4), "svg.fonttype": "none", "svg.hashsalt": "recserve", "font.size": 9}
 
 
 def write_report(results_dir: Path, page: Path) -> None:
-    """Write the page, and one picture a dataset beside it."""
+    """Write the page, and one picture a dataset beside it.
+
+    Raises:
+        ResultError: a result file is none.
+        OSError: the disk refuses.
+    """
     parts = [HEAD]
     for result in read_results(results_dir):
         picture = page.with_name(f"models-{result.manifest.dataset.name}.svg")
         draw(result, picture)
         parts.append(describe(result, picture.name))
-    page.write_text("\n".join(parts), encoding="utf-8")
+    write_whole(page, "\n".join(parts).encode())
 
 
 def describe(result: RunResult, picture: str) -> str:
@@ -60,15 +71,16 @@ NDCG@10 by the length of the history:
 
 {_length_table(manifest.ladder)}
 
-{_lines(f"- **{variant.name}**: {variant.description}." for variant in manifest.ladder)}
+{_lines(_description_row(variant) for variant in manifest.ladder)}
 
-Served: {", ".join(manifest.serving)}. Measured and not shipped:
+{_int8_targets(manifest.ladder)}
+
+{_served(manifest)} Measured and not shipped:
 
 {_lines(_unshipped_row(name, model.metrics, model.reason) for name, model in manifest.unshipped.items())}
 
 Identical is the share of test users whose first ten are those of the PyTorch model, in the same order; overlap the mean
-share of the first ten that are also among that model's. Counts and popularity have ties, which the two put in
-different orders.
+share of the first ten that are also among that model's. Of equal scores, both put the lower item number first.
 
     {provenance.command}
 
@@ -91,7 +103,9 @@ def draw(result: RunResult, path: Path) -> None:
         curves.legend(frameon=False)
         for axes in (frontier, curves):
             axes.spines[["top", "right"]].set_visible(False)
-        figure.savefig(path, metadata={"Date": None})
+        picture = io.BytesIO()
+        figure.savefig(picture, format="svg", metadata={"Date": None})
+    write_whole(path, picture.getvalue())
 
 
 def _draw_frontier(axes: Axes, ladder: list[Variant]) -> None:
@@ -152,6 +166,71 @@ def _length_table(ladder: list[Variant]) -> str:
         for variant in ladder
     ]
     return _lines([f"| rung | {' | '.join(bands)} |", "| --- " * (len(bands) + 1) + "|", *rows])
+
+
+def _description_row(variant: Variant) -> str:
+    return (
+        f"- **{variant.name}**: {variant.description}; {variant.parameters} parameters, "
+        f"SHA-256 `{variant.file.sha256[:12]}`."
+    )
+
+
+def _int8_targets(ladder: list[Variant]) -> str:
+    """What int8 reaches against the teacher, and what each step on the way to it gives."""
+    steps = [variant for variant in ladder if variant.is_neural]
+    if {"teacher", "int8"} - {variant.name for variant in steps}:
+        return "The targets of int8 against the teacher have no figures here: one of the two is not shipped."
+    first = next(variant for variant in steps if variant.name == "teacher")
+    int8 = next(variant for variant in steps if variant.name == "int8")
+    smaller, faster, quality = _gains(int8, first)
+    floor = next(variant for variant in ladder if variant.name == "counts").measurement.latency_ms["1"]
+    first_ms = first.measurement.latency_ms["1"]
+    return f"""\
+| target for int8 against the teacher | measured | |
+| --- | --- | --- |
+| at least {TARGET_SMALLER:g} x smaller | {smaller:.2f} x | {_verdict(smaller >= TARGET_SMALLER)} |
+| at least {TARGET_FASTER:g} x faster at batch 1 | {faster:.2f} x | {_verdict(faster >= TARGET_FASTER)} |
+| at least {TARGET_QUALITY:.0%} of its NDCG@10 | {quality:.1%} | {_verdict(quality >= TARGET_QUALITY)} |
+
+Where that comes from, each step against the one before:
+
+| step | smaller | faster at batch 1 | NDCG@10 |
+| --- | --- | --- | --- |
+{_lines(_step_row(after, before) for before, after in pairwise(steps))}
+
+The target leaves {first_ms / TARGET_FASTER:.3f} ms for one run. Counts alone, which every blend has inside, take
+{floor:.3f} ms; [decisions](decisions.md) tells where the rest goes."""
+
+
+def _step_row(after: Variant, before: Variant) -> str:
+    smaller, faster, quality = _gains(after, before)
+    return f"| {before.name} to {after.name} | {smaller:.2f} x | {faster:.2f} x | {quality:.1%} |"
+
+
+def _served(manifest: Manifest) -> str:
+    served = f"Served: {', '.join(manifest.serving)}."
+    on_validation = [
+        f"{variant.name} {variant.validation_ndcg_10:.4f}"
+        for variant in manifest.ladder
+        if variant.is_neural and variant.validation_ndcg_10 is not None
+    ]
+    if not on_validation:
+        return served
+    figures = ", ".join(on_validation)
+    return f"{served} The first is the cheapest that keeps most of the best NDCG@10 on validation: {figures}."
+
+
+def _gains(variant: Variant, other: Variant) -> tuple[float, float, float]:
+    """How much smaller and faster a rung is than another, and the share of its NDCG@10 that is left."""
+    return (
+        other.file.bytes / variant.file.bytes,
+        other.measurement.latency_ms["1"] / variant.measurement.latency_ms["1"],
+        variant.metrics.ndcg["10"] / other.metrics.ndcg["10"],
+    )
+
+
+def _verdict(is_met: bool) -> str:
+    return "met" if is_met else "missed"
 
 
 def _unshipped_row(name: str, metrics: Metrics, reason: str) -> str:

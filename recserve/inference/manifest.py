@@ -70,6 +70,8 @@ class Variant(msgspec.Struct, frozen=True, kw_only=True):
     "Share of test users whose first ten are those of the PyTorch model it was made from, in the same order."
     overlap: float
     "Mean share of the first ten that are also among the first ten of that model."
+    validation_ndcg_10: float | None = None
+    "NDCG@10 on the validation items, by which the served variants are chosen; None where it was not kept."
 
 
 class Unshipped(msgspec.Struct, frozen=True, kw_only=True):
@@ -92,6 +94,16 @@ class Dataset(msgspec.Struct, frozen=True, kw_only=True):
     "Digest of the interactions as they were read, before any filter."
 
 
+class FitRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """How one fit went; all of it, also when it was killed and went on."""
+
+    n_epochs: int
+    best_epoch: int
+    "Whose weights were kept."
+    best_ndcg_10: float
+    "On the validation items, without counts."
+
+
 class Provenance(msgspec.Struct, frozen=True, kw_only=True):
     command: str
     commit: str
@@ -103,6 +115,8 @@ class Provenance(msgspec.Struct, frozen=True, kw_only=True):
     machine: str
     duration_s: float
     "Of the command that ended the run; one that was killed and went on took longer in all."
+    fits: dict[str, FitRecord] = {}
+    "By what was fitted; empty where it was not kept."
 
 
 class Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -145,13 +159,31 @@ def read_manifest(models_dir: Path) -> Manifest:
     Raises:
         InvalidModels: the manifest is missing, malformed or of another format.
     """
-    path = models_dir / MANIFEST_NAME
+    return parse_manifest(read_manifest_bytes(models_dir))
+
+
+def read_manifest_bytes(models_dir: Path) -> bytes:
+    """The manifest as it is stored.
+
+    Raises:
+        InvalidModels: it is missing.
+    """
     try:
-        manifest = msgspec.json.decode(path.read_bytes(), type=Manifest)
+        return (models_dir / MANIFEST_NAME).read_bytes()
     except OSError as err:
         raise InvalidModels(
             f"cannot read {MANIFEST_NAME} in the models directory: {err.strerror}; train with `python -m training`"
         ) from err
+
+
+def parse_manifest(content: bytes) -> Manifest:
+    """Understand a manifest, and refuse one that contradicts itself.
+
+    Raises:
+        InvalidModels: it is malformed, of another format or contradictory.
+    """
+    try:
+        manifest = msgspec.json.decode(content, type=Manifest)
     except (msgspec.DecodeError, UnicodeDecodeError) as err:
         raise InvalidModels(
             f"{MANIFEST_NAME} is not a manifest: {err}; train again or restore the file"
@@ -184,17 +216,27 @@ def _check(manifest: Manifest) -> None:
         )
 
 
+def place_of(file: ModelFile, models_dir: Path) -> Path:
+    """Where a file of the manifest lies, or is to lie.
+
+    Raises:
+        InvalidModels: its name leads elsewhere.
+    """
+    path = models_dir / file.name
+    if path.parent != models_dir or file.name in ("", "..", MANIFEST_NAME):
+        raise InvalidModels(
+            f"the manifest names {file.name!r}; files must lie directly in the models directory"
+        )
+    return path
+
+
 def read_verified(models_dir: Path, file: ModelFile) -> bytes:
     """The file's content, after its digest was found to be the manifest's.
 
     Raises:
         InvalidModels: the file is missing, or differs from what the manifest promises.
     """
-    path = models_dir / file.name
-    if path.parent != models_dir:
-        raise InvalidModels(
-            f"the manifest names {file.name!r}; files must lie directly in the models directory"
-        )
+    path = place_of(file, models_dir)
     try:
         content = path.read_bytes()
     except OSError as err:

@@ -9,8 +9,8 @@ import pytest
 from recserve.inference.manifest import Manifest
 from training.datasets import read_movielens
 from training.evaluation import discounted_gains, held_out_ranks
-from training.release import verify
 from training.sequences import Sequences, pad, read_sequences
+from training.verification import verify
 
 PUBLISHED_COUNTS_NDCG_10 = 0.0753
 
@@ -67,7 +67,7 @@ def test_every_neural_rung_beats_counts(manifest: Manifest) -> None:
     assert all(variant.metrics.ndcg["10"] > counts for variant in manifest.ladder if variant.is_neural)
 
 
-def test_float_graphs_agree_with_pytorch(manifest: Manifest) -> None:
+def test_manifest_records_that_float_graphs_agreed_with_pytorch(manifest: Manifest) -> None:
     for variant in manifest.ladder:
         if variant.is_neural and variant.name != "int8":
             assert variant.identical >= 0.999

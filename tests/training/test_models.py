@@ -19,7 +19,7 @@ from training.losses import loss_for, position_loss  # noqa: E402
 from training.pruning import PruneConfig, head_importance, prune  # noqa: E402
 from training.quantisation import quantise  # noqa: E402
 from training.sasrec import SasRec, SasRecConfig  # noqa: E402
-from training.scorers import BlendScorer, CountsScorer, recommend  # noqa: E402
+from training.scorers import BlendScorer, CountsScorer, best_columns, recommend  # noqa: E402
 from training.selection import append_selection  # noqa: E402
 from training.sequences import Sequences, pad  # noqa: E402
 
@@ -169,6 +169,7 @@ def test_fit_that_went_on_ends_as_one_that_was_not_stopped(sequences: Sequences,
 def test_checkpoint_of_another_configuration_is_not_used(sequences: Sequences, tmp_path: Path) -> None:
     path = tmp_path / "fit.pt"
     epochs: list[int] = []
+    said: list[str] = []
     for max_epochs in (2, 4):
         config = FitConfig(max_epochs=max_epochs, evaluate_every=2)
         torch.manual_seed(0)
@@ -179,9 +180,11 @@ def test_checkpoint_of_another_configuration_is_not_used(sequences: Sequences, t
             next_item_objective(N_ITEMS, config),
             checkpoint=path,
             on_look=lambda look: epochs.append(look.epoch),
+            on_restart=said.append,
         )
 
     assert epochs == [2, 2, 4]
+    assert said == [f"checkpoint of another configuration, starting over: {path}"]
 
 
 def test_checkpoint_of_another_objective_is_not_used(sequences: Sequences, tmp_path: Path) -> None:
@@ -225,6 +228,15 @@ def test_student_comes_closer_to_its_teacher(sequences: Sequences, model: SasRec
     student.eval()
 
     assert objective(student, batch[:, :-1], batch[:, 1:]).item() < before / 2
+
+
+def test_equal_scores_come_back_by_item_number_as_in_the_graph() -> None:
+    scores = torch.tensor([[1.0, 2.0, 2.0, 0.0, 2.0, 1.0], [0.0] * 6, [5.0, 4.0, 3.0, 2.0, 1.0, 0.0]])
+    wide = torch.randint(0, 3, (64, 5_000), generator=torch.Generator().manual_seed(0)).float()
+
+    assert best_columns(scores, 4).tolist() == [[1, 2, 4, 0], [0, 1, 2, 3], [0, 1, 2, 3]]
+    expected = np.argsort(-wide.numpy(), axis=1, kind="stable")[:, :20]
+    np.testing.assert_array_equal(best_columns(wide, 20).numpy(), expected)
 
 
 def test_lists_are_filled_up_with_nobody(model: SasRec) -> None:
@@ -354,6 +366,10 @@ def test_config_of_a_run_is_one_page_of_toml(tmp_path: Path) -> None:
         ("[teacher]\ndropout = 1.0\n", "Expected `float` < 1"),
         ("[prune]\nn_heads = 9\n", "must not exceed those of the student"),
         ("[teacher]\nmax_length = 200\n", "must be the same"),
+        ("[fit]\nseed = 3\n", r"fit\.seed cannot be set; the run's own `seed`"),
+        ("[refit]\nseed = 3\n", r"refit\.seed cannot be set; the run's own `seed`"),
+        ("seed = -1\n", "Expected `int` >= 0"),
+        ("head = 'tree'\n", "Invalid enum value 'tree'"),
     ],
 )
 def test_bad_config_names_file_and_setting(tmp_path: Path, text: str, said: str) -> None:

@@ -2,6 +2,8 @@
 
 import math
 import os
+import platform
+import resource
 import shutil
 import signal
 import subprocess
@@ -19,11 +21,16 @@ from tests.training.conftest import N_ITEMS
 torch = pytest.importorskip("torch", reason="PyTorch is not installed; `make training-deps` installs it")
 
 
-def training(repository: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+def training(
+    repository: Path, *arguments: str, max_file_bytes: int = resource.RLIM_INFINITY
+) -> subprocess.CompletedProcess[str]:
+    """Run the command; with `max_file_bytes` on a disk that takes no larger files."""
+    limits = (max_file_bytes, resource.RLIM_INFINITY)
     return subprocess.run(
         [sys.executable, "-m", "training", *arguments],
         cwd=repository,
         env=os.environ | {"COLUMNS": "200"},
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, limits),
         capture_output=True,
         text=True,
         check=False,
@@ -84,24 +91,41 @@ def test_run_that_was_killed_goes_on_to_the_same_end(repository: Path, release: 
             text=True,
         )
 
-    killed = start("resumed")
-    assert killed.stdout is not None
-    for line in killed.stdout:
-        if "epoch 8, teacher" in line:
-            killed.send_signal(signal.SIGKILL)
-            break
-    killed.communicate()
-    assert killed.returncode == -signal.SIGKILL
-    assert not (tmp_path / "resumed").exists()
-    resumed, whole = start("resumed"), start("whole")
-    resumed_said, whole_said = resumed.communicate()[0], whole.communicate()[0]
+    def kill_at(look: str) -> str:
+        """Start, kill -9 at a look at validation, and return what was said until then."""
+        process, said = start("resumed"), ""
+        assert process.stdout is not None
+        for line in process.stdout:
+            said += line
+            if look in line:
+                process.send_signal(signal.SIGKILL)
+                break
+        process.communicate()
+        assert process.returncode == -signal.SIGKILL
+        assert not (tmp_path / "resumed").exists()
+        return said
 
-    assert "epoch 8, teacher" not in resumed_said
-    assert "epoch 12, teacher" in resumed_said
+    kill_at("epoch 8 of 12, teacher")
+    second_said = kill_at("epoch 4 of 12, student")
+    resumed, whole = start("resumed"), start("whole")
+    third_said, whole_said = resumed.communicate()[0], whole.communicate()[0]
+
+    assert "epoch 8 of 12, teacher" not in second_said
+    assert "epoch 12 of 12, teacher" in second_said
+    assert "teacher: loss" not in third_said
+    assert "epoch 4 of 12, student" not in third_said
+    assert "epoch 8 of 12, student" in third_said
+    assert "epoch 4 of 12, student" in whole_said
     ends = [read_manifest(tmp_path / name) for name in ("resumed", "whole")]
-    assert ends[0].ladder[0].metrics == ends[1].ladder[0].metrics
+    metrics = [
+        {model.name: model.metrics for model in end.ladder}
+        | {name: model.metrics for name, model in end.unshipped.items()}
+        for end in ends
+    ]
+    assert set(metrics[0]) >= {"teacher", "student", "pruned", "int8", "counts", "popular"}
+    assert metrics[0] == metrics[1]
     assert [v.file for v in ends[0].ladder] == [v.file for v in ends[1].ladder]
-    assert "epoch 12, teacher" in whole_said
+    assert ends[0].provenance.fits == ends[1].provenance.fits
 
 
 def test_manifest_tells_where_the_models_come_from(trained: Path) -> None:
@@ -113,6 +137,93 @@ def test_manifest_tells_where_the_models_come_from(trained: Path) -> None:
     assert all(math.isfinite(variant.metrics.ndcg["10"]) for variant in manifest.ladder)
     measured = {variant.name for variant in manifest.ladder} | set(manifest.unshipped)
     assert measured == {"teacher", "student", "pruned", "int8", "counts", "popular", "teacher without counts"}
+
+
+def test_manifest_tells_how_the_fits_went_and_on_what_machine(trained: Path) -> None:
+    provenance = read_manifest(trained).provenance
+
+    assert list(provenance.fits) == ["teacher", "student", "pruned student"]
+    for fit in provenance.fits.values():
+        assert 0 < fit.best_epoch <= fit.n_epochs <= 8
+    assert f"{os.cpu_count()} cores" in provenance.machine
+    assert platform.node() not in provenance.machine
+    assert "Fit of the teacher: " in (trained / "README.md").read_text()
+
+
+def test_validation_figures_are_those_of_the_exported_graphs(trained: Path) -> None:
+    from training.datasets import read_dataset
+    from training.evaluation import mean_ndcg_10
+    from training.export import recommend_onnx
+    from training.sequences import read_sequences
+
+    manifest = read_manifest(trained)
+    sequences = read_sequences(
+        read_dataset(str(trained.parent / "ml-ring"), cache_dir=trained.parent, base_url="")
+    )
+    histories, targets = sequences.held_out("validation")
+
+    for variant in manifest.ladder:
+        path = trained / variant.file.name
+        lists = recommend_onnx(path, histories, k=10, allow_repeats=False, max_length=manifest.max_history)
+        assert variant.validation_ndcg_10 == mean_ndcg_10(lists, targets)
+
+
+@pytest.mark.parametrize("max_file_bytes", [800, 100_000])
+def test_disk_that_fills_while_exporting_is_one_line(
+    repository: Path, trained: Path, tmp_path: Path, max_file_bytes: int
+) -> None:
+    root, target = trained.parent, tmp_path / "models"
+    shutil.copytree(trained, target)
+
+    result = training(
+        repository,
+        *("run", str(root / "ml-ring"), "--out", str(target), "--max-epochs", "8"),
+        *("--run-dir", str(root / "run")),
+        max_file_bytes=max_file_bytes,
+    )
+
+    assert result.returncode == 1
+    assert result.stderr == (
+        f"error: cannot write {target}: File too large; what was there is as it was, make room and run again\n"
+    )
+    assert read_manifest(target) == read_manifest(trained)
+    assert [path.name for path in tmp_path.iterdir()] == ["models"]
+
+
+def test_disk_that_is_full_at_a_checkpoint_is_one_line(
+    repository: Path, release: Path, tmp_path: Path
+) -> None:
+    result = training(
+        repository,
+        *("run", str(release), "--out", str(tmp_path / "models"), "--run-dir", str(tmp_path / "run")),
+        max_file_bytes=50_000,
+    )
+
+    assert result.returncode == 1
+    assert result.stderr.startswith(f"error: cannot write {tmp_path}/run/teacher.pt: File too large; ")
+    assert result.stderr.count("\n") == 1
+    assert list((tmp_path / "run").iterdir()) == []
+
+
+@pytest.mark.parametrize("content", [b"", b"PK\x03\x04 and then nothing", None])
+def test_damaged_checkpoint_is_one_line(
+    repository: Path, trained: Path, tmp_path: Path, content: bytes | None
+) -> None:
+    run_dir = shutil.copytree(trained.parent / "run", tmp_path / "run")
+    damaged = run_dir / "teacher.pt"
+    damaged.write_bytes(damaged.read_bytes()[:100_000] if content is None else content)
+
+    result = training(
+        repository,
+        *("run", str(trained.parent / "ml-ring"), "--out", str(tmp_path / "models"), "--max-epochs", "8"),
+        *("--run-dir", str(run_dir)),
+    )
+
+    assert result.returncode == 1
+    assert result.stderr == (
+        f"error: the checkpoint {damaged} is damaged; delete it to fit anew, or restore it\n"
+    )
+    assert not (tmp_path / "models").exists()
 
 
 def test_licence_and_card_stand_beside_the_models(trained: Path) -> None:

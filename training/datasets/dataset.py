@@ -5,8 +5,10 @@ from typing import ClassVar, Protocol
 
 import polars as pl
 
+from training.errors import TrainingError
 
-class DatasetError(Exception):
+
+class DatasetError(TrainingError):
     """Data that cannot be trained on; the message names file, row and remedy."""
 
 

@@ -7,7 +7,8 @@ import onnx
 from onnx import TensorProto, compose, helper
 
 from training.heads.contract import HeadError, HeadInfo
-from training.heads.graph import beside, data_path, read_graph, write_graph
+from training.heads.graph import data_path, read_graph, write_graph
+from training.writing import beside
 
 PREFIX = "encoder/"
 

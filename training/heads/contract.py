@@ -5,10 +5,12 @@ from dataclasses import asdict, dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from training.errors import TrainingError
+
 OPSET = 20
 
 
-class HeadError(Exception):
+class HeadError(TrainingError):
     """A head that cannot be built, read or attached."""
 
 

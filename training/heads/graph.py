@@ -2,9 +2,7 @@
 
 import hashlib
 import os
-import tempfile
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +12,7 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
 from training.heads.contract import OPSET, HeadError, HeadInfo
+from training.writing import beside
 
 ALIGNMENT = 4096
 "Of each weight in the data file, so that mapping one starts at a page."
@@ -141,19 +140,6 @@ def data_path(path: Path) -> Path | None:
         if entry.key == "location"
     }
     return path.with_name(locations.pop()) if locations else None
-
-
-@contextmanager
-def beside(path: Path) -> Iterator[Path]:
-    """A file on the same file system as `path`, gone afterwards unless it was renamed."""
-    handle, name = tempfile.mkstemp(prefix=f".{path.name}-", dir=path.parent)
-    os.close(handle)
-    staging = Path(name)
-    try:
-        staging.chmod(0o644)
-        yield staging
-    finally:
-        staging.unlink(missing_ok=True)
 
 
 def _write_weights(path: Path, arrays: list[NDArray[Any]]) -> tuple[list[int], str]:
