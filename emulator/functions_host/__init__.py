@@ -5,6 +5,7 @@ A request's way through this package:
     serving    a socket and uvicorn                 host       CORS, keys, limits, the order of it all
     routes     which function, which route values   http_io    ASGI to HttpRequest, HttpResponse to ASGI
     invocation the user's code, timed and logged    admin      the host's own endpoints under /admin
+    timers     functions that fire by themselves    schedules  when they do
 
 What is known of the app before the first request: `settings` reads host.json and local.settings.json,
 `discovery` imports function_app.py, `functions` says what one function is, `templates` and

@@ -26,6 +26,6 @@ def function_list(functions: Iterable[HostedFunction], *, base_url: str, route_p
         f"{function.trigger_type} of {function.name!r} does not fire by itself here; "
         f"run it with POST {base_url}/admin/functions/{function.name}"
         for function in others
-        if not function.is_warmup
+        if not (function.is_warmup or function.is_timer)
     ]
     return "\n".join(lines)

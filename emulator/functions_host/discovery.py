@@ -47,6 +47,11 @@ def discover_functions(script_root: Path) -> list[HostedFunction]:
     return sorted(functions, key=lambda function: function.name.lower())
 
 
+def is_disabled(function: HostedFunction) -> bool:
+    """Whether an app setting `AzureWebJobs.<name>.Disabled` is true or 1, as the host reads it."""
+    return os.environ.get(f"AzureWebJobs.{function.name}.Disabled", "").lower() in ("true", "1")
+
+
 def _import(script_root: Path, script: str) -> ModuleType:
     sys.path.insert(0, str(script_root))
     try:

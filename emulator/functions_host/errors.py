@@ -5,8 +5,10 @@
     |-- DiscoveryError     function_app.py, its app object, its functions
     |   `-- RouteTemplateError
     `-- AddressError       the port or the address to listen on
+    ScheduleError          a timer's schedule: the function does not run, and the host goes on
 
-Each message says what was wrong, where, and what to do; the command line prints it and exits with 1.
+Each message says what was wrong, where, and what to do. Of those that stop the host, the command line
+prints it and exits with 1.
 """
 
 
@@ -28,3 +30,7 @@ class RouteTemplateError(DiscoveryError):
 
 class AddressError(HostStartError):
     """The address cannot be listened on."""
+
+
+class ScheduleError(Exception):
+    """A timer's schedule cannot be understood, or never comes; its function is in error, no other."""

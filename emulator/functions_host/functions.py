@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 Binding: TypeAlias = dict[str, Any]
 
 HTTP_TRIGGER = "httpTrigger"
+TIMER_TRIGGER = "timerTrigger"
 WARMUP_TRIGGER = "warmupTrigger"
 RETURN = "$return"
 
@@ -59,6 +60,10 @@ class HostedFunction:
     @property
     def is_warmup(self) -> bool:
         return self.trigger_type == WARMUP_TRIGGER
+
+    @property
+    def is_timer(self) -> bool:
+        return self.trigger_type == TIMER_TRIGGER
 
 
 def hosted_function(function: "Function") -> HostedFunction:

@@ -95,13 +95,19 @@ class Invoker:
         return self._n_on_threads
 
     async def invoke(
-        self, function: HostedFunction, argument: Any, *, headers: Mapping[str, str] | None = None
+        self,
+        function: HostedFunction,
+        argument: Any,
+        *,
+        headers: Mapping[str, str] | None = None,
+        reason: str = _REASON,
     ) -> tuple[Any, dict[str, Out]]:
         """Run a function to its end.
 
         Args:
             argument: the trigger's value.
             headers: the request's, for the trace context; lower-case names.
+            reason: why it runs, for the log.
 
         Returns:
             What the function returned, and its output parameters.
@@ -116,9 +122,7 @@ class Invoker:
         if function.takes_context:
             arguments["context"] = _context(function, invocation_id, headers or {})
         if self._verbose:
-            logger.info(
-                "Executing 'Functions.%s' (Reason='%s', Id=%s)", function.name, _REASON, invocation_id
-            )
+            logger.info("Executing 'Functions.%s' (Reason='%s', Id=%s)", function.name, reason, invocation_id)
         started = time.monotonic()
         deadline = asyncio.timeout(self._timeout_s)
         try:

@@ -29,6 +29,7 @@ from emulator.functions_host.settings import (
 if TYPE_CHECKING:
     from emulator.functions_host.host import FunctionsHost
     from emulator.functions_host.invocation import Invoker
+    from emulator.functions_host.timers import Timers
 
 _GRACEFUL_STOP_S = 5
 "How long running requests may take to finish once the host is told to stop."
@@ -75,7 +76,7 @@ def serve(
     with _bound_socket(host, port) as listener:
         base_url = _base_url(host, listener.getsockname()[1])
         _set_environment(script_root, base_url)
-        invoker, application, announcement = _load_app(
+        invoker, application, timers, announcement = _load_app(
             script_root,
             host_json,
             start_settings,
@@ -89,7 +90,7 @@ def serve(
             if on_ready is not None:
                 on_ready(base_url)
 
-        _run_server(application, listener, announce=announce)
+        _run_server(application, listener, timers=timers, announce=announce)
     invoker.close()
     if invoker.n_on_threads:
         print(f"Stopped with {invoker.n_on_threads} function(s) still running on threads.")
@@ -106,18 +107,24 @@ def _load_app(
     base_url: str,
     enable_auth: bool,
     verbose: bool,
-) -> "tuple[Invoker, FunctionsHost, str]":
+) -> "tuple[Invoker, FunctionsHost, Timers, str]":
     """Import the app and put the host around it; the text is what to print once it is served."""
     # Imported this late because a wrong setting or a taken port should show without waiting for it.
     from emulator.functions_host.banner import function_list
     from emulator.functions_host.cors import CorsPolicy
-    from emulator.functions_host.discovery import discover_functions
+    from emulator.functions_host.discovery import discover_functions, is_disabled
     from emulator.functions_host.host import FunctionsHost
     from emulator.functions_host.invocation import Invoker
     from emulator.functions_host.keys import Keys
+    from emulator.functions_host.timers import Timers
 
     policy = CorsPolicy.parse(start_settings.cors, with_credentials=start_settings.cors_credentials)
-    functions = discover_functions(script_root)
+    functions = []
+    for function in discover_functions(script_root):
+        if is_disabled(function):
+            print(f"Function {function.name} is disabled")
+        else:
+            functions.append(function)
     keys = Keys.generate(functions) if enable_auth else None
     invoker = Invoker(timeout_s=host_json.function_timeout_s, verbose=verbose)
     application = FunctionsHost(
@@ -134,7 +141,7 @@ def _load_app(
     announcement = function_list(functions, base_url=base_url, route_prefix=prefix)
     if keys is not None:
         announcement = "\n".join([announcement, *keys.lines()])
-    return invoker, application, announcement
+    return invoker, application, Timers.of(functions, invoker=invoker), announcement
 
 
 def _load_app_settings(script_root: Path) -> HostStartSettings:
@@ -208,12 +215,16 @@ def _show_output_at_once() -> None:
 
 
 def _run_server(
-    application: "FunctionsHost", listener: socket.socket, *, announce: Callable[[], None]
+    application: "FunctionsHost",
+    listener: socket.socket,
+    *,
+    timers: "Timers",
+    announce: Callable[[], None],
 ) -> None:
     import uvicorn
 
     class HostServer(uvicorn.Server):
-        """uvicorn's server, telling when it is ready, and ending quietly on a signal."""
+        """uvicorn's server, telling when it is ready, firing timers, and ending quietly on a signal."""
 
         async def startup(self, sockets: list[socket.socket] | None = None) -> None:
             try:
@@ -222,6 +233,11 @@ def _run_server(
                 # Another process may listen on an address that ours had only bound.
                 raise _address_error(err, *listener.getsockname()[:2]) from err
             announce()
+            timers.start()
+
+        async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+            await timers.stop()
+            await super().shutdown(sockets)
 
         @contextmanager
         def capture_signals(self) -> Generator[None, None, None]:

@@ -169,8 +169,6 @@ def test_function_list_is_printed_as_core_tools_print_it(host) -> None:
         "\n"
         "        warmup: warmupTrigger\n"
         "\n"
-        "timerTrigger of 'nightly' does not fire by itself here; "
-        f"run it with POST {host.base_url}/admin/functions/nightly\n"
         "queueTrigger of 'on_order' does not fire by itself here; "
         f"run it with POST {host.base_url}/admin/functions/on_order\n"
         "serviceBusTrigger of 'on_text' does not fire by itself here; "

@@ -124,6 +124,25 @@ def test_two_functions_may_share_a_route_by_method(start_host) -> None:
         assert (client.get("/api/basket").text, client.put("/api/basket").text) == ("shown", "filled")
 
 
+def test_disabled_function_is_not_there(start_host) -> None:
+    host = start_host(
+        """
+        @app.route("on")
+        def on(req):
+            return "on"
+
+        @app.route("off")
+        def off(req):
+            return "off"
+        """,
+        env={"AzureWebJobs.off.Disabled": "true"},
+    )
+
+    with host.client() as client:
+        assert [client.get(f"/api/{name}").status_code for name in ("on", "off")] == [200, 404]
+    assert "Function off is disabled" in host.log
+
+
 def test_blueprints_are_part_of_the_app(start_host) -> None:
     host = start_host(
         """
