@@ -96,7 +96,7 @@ def _load_demo_users(root: Path) -> None:
     settings = load_local_settings(root)
     values = {name: value for name, value in settings.values.items() if value} if settings else {}
     loaded = subprocess.run(
-        [sys.executable, "-m", "recserve.state", "load", str(DEMO_USERS)],
+        [sys.executable, "-m", "recserve.state", "load", "--until-now", str(DEMO_USERS)],
         cwd=root,
         env=values | os.environ,
         capture_output=True,

@@ -7,6 +7,8 @@ from typing import TypeVar
 
 import pytest
 
+pytest_plugins = ["tests.azurite"]
+
 ROOT = Path(__file__).resolve().parent.parent
 SHARED = ROOT.parent / "shared"
 

@@ -1,7 +1,7 @@
 """Bulk load of user histories: `python -m recserve.state load histories.csv`.
 
-The file has the columns `user_id,item_id,timestamp` (Unix seconds). Loading the same file again adds
-nothing.
+The file has the columns `user_id,item_id,timestamp` (Unix seconds); each row becomes a view. Loading the same
+file again adds nothing.
 """
 
 import argparse
@@ -9,19 +9,20 @@ import asyncio
 import csv
 import math
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 from recserve.errors import RecserveError
 from recserve.settings import read_settings
 from recserve.state.sqlite import SqliteStore
-from recserve.state.store import Interaction
+from recserve.state.store import Event, derive_event_id
 
 COLUMNS = ("user_id", "item_id", "timestamp")
 
 
-def read_histories(path: Path) -> Iterator[Interaction]:
-    """Interactions of a CSV file.
+def read_histories(path: Path) -> Iterator[Event]:
+    """Events of a CSV file; their ids derive from user, item and time.
 
     Raises:
         ValueError: a column is missing or a row cannot be read; the message names line and value.
@@ -40,16 +41,27 @@ def read_histories(path: Path) -> Iterator[Interaction]:
                 raise ValueError(
                     f"{path}, line {rows.line_num}: timestamp {row['timestamp']!r} is not Unix seconds"
                 ) from err
-            if not row["user_id"] or not row["item_id"]:
+            user_id, item_id = row["user_id"], row["item_id"]
+            if not user_id or not item_id:
                 raise ValueError(f"{path}, line {rows.line_num}: user_id and item_id must not be empty")
-            yield Interaction(row["user_id"], row["item_id"], at_s)
+            yield Event(derive_event_id(user_id, item_id, at_s), user_id, item_id, "view", at_s)
 
 
-async def load(path: Path, state_path: Path) -> int:
-    """Load a file as a whole or not at all; returns how many interactions were new."""
-    store = SqliteStore(state_path)
+async def load(path: Path, state_path: Path, *, until_s: float | None = None) -> int:
+    """Load a file as a whole or not at all; returns how many events were new.
+
+    Args:
+        path: the CSV file.
+        state_path: the SQLite file.
+        until_s: Unix time that the newest event is moved to, and the others with it; None leaves them.
+    """
+    events = list(read_histories(path))
+    if until_s is not None and events:
+        shift_s = until_s - max(event.at_s for event in events)
+        events = [event._replace(at_s=event.at_s + shift_s) for event in events]
+    store = SqliteStore(state_path)  # what is too old to be shown is for the service to decide
     try:
-        return await store.record(list(read_histories(path)))
+        return (await store.record(events)).n_new
     finally:
         await store.close()
 
@@ -59,13 +71,19 @@ def main() -> None:
     commands = parser.add_subparsers(required=True, metavar="load")
     load_command = commands.add_parser("load", help="load user histories from a CSV file")
     load_command.add_argument("file", type=Path)
+    load_command.add_argument(
+        "--until-now",
+        action="store_true",
+        help="move all times so that the newest is now: old data for a store where events expire",
+    )
     arguments = parser.parse_args()
     try:
         state_path = read_settings().state_path
-        n_new = asyncio.run(load(arguments.file, state_path))
+        until_s = time.time() if arguments.until_now else None
+        n_new = asyncio.run(load(arguments.file, state_path, until_s=until_s))
     except (OSError, ValueError, RecserveError) as err:
         sys.exit(f"error: {err}")
-    print(f"{n_new} new interactions in {state_path}")
+    print(f"{n_new} new events in {state_path}")
 
 
 if __name__ == "__main__":

@@ -298,7 +298,7 @@ def environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
         "RECSERVE_MODELS_DIR": str(MODELS_DIR),
         "RECSERVE_STATE_PATH": str(directory / "state.db"),
     }
-    _run(sys.executable, "-m", "recserve.state", "load", histories, cwd=REPOSITORY, env=env)
+    _run(sys.executable, "-m", "recserve.state", "load", "--until-now", histories, cwd=REPOSITORY, env=env)
     return env
 
 

@@ -8,9 +8,9 @@ import pytest
 from recserve.state.sqlite import SqliteStore
 
 
-def load(repository: Path, file: Path, state: Path) -> subprocess.CompletedProcess[str]:
+def load(repository: Path, file: Path, state: Path, *options: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-m", "recserve.state", "load", str(file)],
+        [sys.executable, "-m", "recserve.state", "load", *options, str(file)],
         cwd=repository,
         env=os.environ | {"RECSERVE_STATE_PATH": str(state)},
         capture_output=True,
@@ -19,7 +19,7 @@ def load(repository: Path, file: Path, state: Path) -> subprocess.CompletedProce
     )
 
 
-async def test_loading_a_file_twice_adds_its_interactions_once(repository: Path, tmp_path: Path) -> None:
+async def test_loading_a_file_twice_adds_its_events_once(repository: Path, tmp_path: Path) -> None:
     file, state = tmp_path / "histories.csv", tmp_path / "state.db"
     file.write_text("user_id,item_id,timestamp\nana,260,2\nana,1196,1\n")
 
@@ -27,7 +27,23 @@ async def test_loading_a_file_twice_adds_its_interactions_once(repository: Path,
 
     assert (first.stdout.split()[0], second.stdout.split()[0]) == ("2", "0")
     store = SqliteStore(state)
-    assert await store.history("ana") == ["1196", "260"]
+    assert (await store.history("ana")).item_ids == ["1196", "260"]
+    await store.close()
+
+
+async def test_old_events_may_be_moved_to_now_and_are_still_added_once(
+    repository: Path, tmp_path: Path
+) -> None:
+    file, state = tmp_path / "histories.csv", tmp_path / "state.db"
+    file.write_text("user_id,item_id,timestamp\nana,260,2\nana,1196,1\nben,1,0\n")
+
+    first, second = (load(repository, file, state, "--until-now") for _ in range(2))
+
+    assert (first.stdout.split()[0], second.stdout.split()[0]) == ("3", "0")
+    store = SqliteStore(state, ttl_s=3600.0)
+    older, newest = await store.export("ana")
+    assert (older.item_id, newest.item_id) == ("1196", "260")
+    assert newest.at_s - older.at_s == pytest.approx(1.0, abs=1e-3)
     await store.close()
 
 
@@ -54,7 +70,7 @@ async def test_bad_file_is_refused_whole_with_one_line(
     assert said in result.stderr
     assert "Traceback" not in result.stderr
     store = SqliteStore(state)
-    assert await store.history("ana") == []
+    assert (await store.history("ana")).item_ids == []
     await store.close()
 
 
