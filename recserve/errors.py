@@ -11,10 +11,16 @@
     |   `-- StartupFailed       it never will be ready; what failed is the cause
     |-- StateUnavailable        the store of user histories cannot be used
     |-- InvalidModels           a models directory that is missing, damaged or contradictory
+    |-- ModelsUnavailable       the place that new versions come from cannot be reached
     `-- InvalidSettings         app settings that cannot be used
 
 HTTP status codes belong to `http_io`.
 """
+
+from typing import Literal
+
+Refusal = Literal["concurrency", "queueing_delay", "deadline", "queue_full"]
+"Why a request was refused."
 
 
 class RecserveError(Exception):
@@ -55,11 +61,18 @@ class UnknownItem(InvalidRequest):
 
 
 class Overloaded(RecserveError):
-    """The process has as many requests in flight as it may."""
+    """Answering this request in time would make others late, or cannot be done.
 
-    def __init__(self, detail: str, *, retry_after_s: float) -> None:
+    Args:
+        detail: what is too much, and what the caller can do.
+        retry_after_s: when to come back.
+        reason: which limit refused it.
+    """
+
+    def __init__(self, detail: str, *, retry_after_s: float, reason: Refusal) -> None:
         super().__init__(detail)
         self.retry_after_s = retry_after_s
+        self.reason = reason
 
 
 class NotReady(RecserveError):
@@ -75,6 +88,10 @@ class StateUnavailable(RecserveError):
 
 
 class InvalidModels(RecserveError):
+    pass
+
+
+class ModelsUnavailable(RecserveError):
     pass
 
 
