@@ -2,10 +2,12 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import msgspec
 
 from recserve.errors import InvalidModels, UnknownItem
+from recserve.inference.attributes import Attributes
 
 
 class CatalogueFile(msgspec.Struct, frozen=True, kw_only=True):
@@ -18,7 +20,7 @@ class CatalogueFile(msgspec.Struct, frozen=True, kw_only=True):
     n_interactions: list[int]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Catalogue:
     columns: CatalogueFile
     numbers: dict[str, int] = field(init=False, repr=False)
@@ -45,6 +47,11 @@ class Catalogue:
             return cls(msgspec.json.decode(content, type=CatalogueFile))
         except msgspec.DecodeError as err:
             raise InvalidModels(f"the catalogue cannot be read: {err}") from err
+
+    @cached_property
+    def attributes(self) -> Attributes:
+        """Years and genres as rules read them, laid out on first use: a cold start does not wait for it."""
+        return Attributes(self.numbers, self.columns.years, self.columns.genres)
 
     def __len__(self) -> int:
         return len(self.columns.ids)

@@ -26,7 +26,8 @@ class LatencyCurve:
 
     A line is what a call's fixed cost, a matrix that is read once and work for each row add up to: with
     100 k items, 1 took 3.2 ms, and 8 to 32 took 0.5 ms each. It misbehaves where the duration is not a
-    line, for instance when a batch outgrows a cache: then it is right near the sizes that are run, which is where it is asked.
+    line, for instance when a batch outgrows a cache: then it is right near the sizes that are run, which is
+    where it is asked.
     """
 
     __slots__ = ("_a", "_b", "_n", "_nd", "_nn", "_sum_d", "_weight", "largest_seen")
