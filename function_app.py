@@ -2,20 +2,24 @@
 
 from functools import partial
 
-from azure.functions import AuthLevel, FunctionApp, HttpRequest, HttpResponse
+from azure.functions import AuthLevel, FunctionApp, HttpRequest, HttpResponse, TimerRequest
 from azure.functions.warmup import WarmUpContext
 
-from recserve.bootstrap import Startup
-from recserve.http_io import encode, read_json, read_params, respond
+from recserve.http_io import encode, read_json, read_params, read_terms, respond
 from recserve.openapi import describe
 from recserve.schemas import (
     CatalogueRequest,
+    EventsRequest,
     Health,
     PopularRequest,
+    RecommendBatchRequest,
     RecommendRequest,
     RecommendUserRequest,
+    ReloadRequest,
     SimilarRequest,
+    UserRequest,
 )
+from recserve.startup import Startup
 
 app = FunctionApp(http_auth_level=AuthLevel.FUNCTION)
 startup = Startup()
@@ -25,7 +29,18 @@ answer = partial(respond, startup)
 @app.route("recommend", methods=["POST"])
 async def recommend(req: HttpRequest) -> HttpResponse:
     return await answer(
-        "recommend", lambda s, timeline: s.recommend(read_json(req, RecommendRequest), timeline)
+        "recommend",
+        lambda s, timeline: s.recommend(read_json(req, RecommendRequest), read_terms(req), timeline),
+    )
+
+
+@app.route("recommend/batch", methods=["POST"])
+async def recommend_batch(req: HttpRequest) -> HttpResponse:
+    return await answer(
+        "recommend_batch",
+        lambda s, timeline: s.recommend_batch(
+            read_json(req, RecommendBatchRequest), read_terms(req), timeline
+        ),
     )
 
 
@@ -33,8 +48,25 @@ async def recommend(req: HttpRequest) -> HttpResponse:
 async def recommend_user(req: HttpRequest) -> HttpResponse:
     return await answer(
         "recommend_user",
-        lambda s, timeline: s.recommend(read_params(req, RecommendUserRequest).full(), timeline),
+        lambda s, timeline: s.recommend(
+            read_params(req, RecommendUserRequest).full(), read_terms(req), timeline
+        ),
     )
+
+
+@app.route("events", methods=["POST"])
+async def events(req: HttpRequest) -> HttpResponse:
+    return await answer("events", lambda s, timeline: s.record(read_json(req, EventsRequest), timeline))
+
+
+@app.route("users/{user_id?}", methods=["GET"])
+async def export_user(req: HttpRequest) -> HttpResponse:
+    return await answer("export_user", lambda s, _: s.users.export(read_params(req, UserRequest)))
+
+
+@app.route("users/{user_id?}", methods=["DELETE"])
+async def erase_user(req: HttpRequest) -> HttpResponse:
+    return await answer("erase_user", lambda s, _: s.users.erase(read_params(req, UserRequest)))
 
 
 @app.route("items", methods=["GET"])
@@ -44,17 +76,33 @@ async def items(req: HttpRequest) -> HttpResponse:
 
 @app.route("items/{item_id}/similar", methods=["GET"])
 async def similar(req: HttpRequest) -> HttpResponse:
-    return await answer("similar", lambda s, timeline: s.similar(read_params(req, SimilarRequest), timeline))
+    return await answer(
+        "similar",
+        lambda s, timeline: s.similar(read_params(req, SimilarRequest), read_terms(req), timeline),
+    )
 
 
 @app.route("popular", methods=["GET"])
 async def popular(req: HttpRequest) -> HttpResponse:
-    return await answer("popular", lambda s, timeline: s.popular(read_params(req, PopularRequest), timeline))
+    return await answer(
+        "popular",
+        lambda s, timeline: s.popular(read_params(req, PopularRequest), read_terms(req), timeline),
+    )
 
 
 @app.route("models", methods=["GET"])
 async def models(req: HttpRequest) -> HttpResponse:
-    return await answer("models", lambda s, _: s.describe_models())
+    return await answer("models", lambda s, _: s.inventory.models())
+
+
+@app.route("models/reload", methods=["POST"], auth_level=AuthLevel.ADMIN)
+async def reload_models(req: HttpRequest) -> HttpResponse:
+    return await answer("reload_models", lambda s, _: s.inventory.reload(read_json(req, ReloadRequest)))
+
+
+@app.timer_trigger("timer", schedule="0 */5 * * * *", use_monitor=False)
+async def reload_models_on_schedule(timer: TimerRequest) -> None:
+    await startup.reload_models()
 
 
 @app.route("health/live", methods=["GET"], auth_level=AuthLevel.ANONYMOUS)
@@ -64,7 +112,7 @@ async def health_live(req: HttpRequest) -> HttpResponse:
 
 @app.route("health/ready", methods=["GET"], auth_level=AuthLevel.ANONYMOUS)
 async def health_ready(req: HttpRequest) -> HttpResponse:
-    return await answer("health_ready", lambda s, _: s.health(), wait_s=0)
+    return await answer("health_ready", lambda s, _: s.inventory.health(), wait_s=0)
 
 
 @app.route("openapi.json", methods=["GET"], auth_level=AuthLevel.ANONYMOUS)

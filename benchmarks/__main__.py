@@ -56,6 +56,30 @@ def last_position(rounds: Annotated[int, typer.Option(min=10, help="Runs of each
 
 
 @app.command()
+def load(
+    models: Annotated[str, typer.Option(help="Models directory that is served.")] = "models",
+    source: Annotated[
+        str, typer.Option(help="Dataset whose test users ask.")
+    ] = "../shared/data/ml-latest-small",
+    phase_s: Annotated[float, typer.Option(min=1, help="Length of each phase.")] = 10.0,
+    rounds: Annotated[int, typer.Option(min=1, help="How often both sides go through all phases.")] = 2,
+    seed: Annotated[int, typer.Option(help="Seed of arrivals and order of users.")] = 0,
+    name: Annotated[str, typer.Option(help="Name of the result file.")] = "load",
+) -> None:
+    """One instance at 0.5, 1, 3 and 0.5 times its capacity, with and without admission control."""
+    from dataclasses import asdict
+
+    from benchmarks.load import LoadBench, format_table, run
+    from benchmarks.results import write_result
+
+    bench = LoadBench(models_dir=models, source=source, phase_s=phase_s, rounds=rounds, seed=seed)
+    figures = run(bench)
+    path = write_result(name, settings=asdict(bench), figures=figures)
+    print(format_table(figures, bench))
+    print(path)
+
+
+@app.command()
 def report() -> None:
     """Write the README's tables from the result files."""
     from benchmarks.report import update_readme

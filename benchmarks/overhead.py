@@ -13,8 +13,11 @@ from time import perf_counter
 from typing import Any
 
 from benchmarks.results import percentiles
+from recserve.admission.terms import Terms
 from recserve.bootstrap import build_service
+from recserve.experiments import CURRENT
 from recserve.inference.batcher import MicroBatcher, pad
+from recserve.inference.registry import ServedModels
 from recserve.schemas import RecommendRequest
 from recserve.settings import read_settings
 from recserve.telemetry import names
@@ -33,9 +36,9 @@ async def measure_overhead(n: int) -> dict[str, Any]:
         )
         history = service.models.catalogue.columns.ids[:HISTORY_LENGTH]
         request = RecommendRequest(history=history, k=10)
-        session = next(iter(service.models.sessions.values()))
+        models = service.models
+        session = next(iter(models.sessions.values()))
         numbers = pad([service.models.catalogue.known_numbers(history)])
-        inline = service.batchers
         with ThreadPoolExecutor(1) as executor:
             threaded = {
                 name: MicroBatcher(s.recommend, executor, max_size=32, max_inline_s=0.0)
@@ -46,14 +49,15 @@ async def measure_overhead(n: int) -> dict[str, Any]:
                 session.recommend(numbers, numbers, request.k)
 
             async def serve(batchers: Mapping[str, MicroBatcher]) -> None:
-                service.batchers = batchers
-                await service.recommend(request, Timeline(names.RECOMMEND))
+                registry.current = ServedModels.of(models, batchers)
+                await service.recommend(request, Terms(), Timeline(names.RECOMMEND))
 
             sides: dict[str, Callable[[], Awaitable[None]]] = {
                 "session_run": bare,
-                "service_recommend": partial(serve, inline),
+                "service_recommend": partial(serve, models.batchers),
                 "on_a_thread": partial(serve, threaded),
             }
+            registry = service.lines[CURRENT]
             order = list(sides)
             latencies_ms: dict[str, list[float]] = {side: [] for side in sides}
             for i in range(N_BURN_IN + n):
@@ -63,7 +67,7 @@ async def measure_overhead(n: int) -> dict[str, Any]:
                     await sides[side]()
                     if i >= N_BURN_IN:
                         latencies_ms[side].append((perf_counter() - started_s) * 1e3)
-        await service.users.close()
+        await service.users.store.close()
     return {
         **{side: percentiles(of_side) for side, of_side in latencies_ms.items()},
         "overhead": percentiles(_differences(latencies_ms, "service_recommend")),

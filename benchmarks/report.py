@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 
 from benchmarks.results import RESULTS_DIR
+from recserve.admission.terms import Terms
 from recserve.bootstrap import build_service
 from recserve.schemas import RecommendRequest
 from recserve.settings import read_settings
@@ -25,7 +26,7 @@ def example_answer() -> str:
         settings = read_settings({"RECSERVE_STATE_PATH": f"{state_dir}/state.db"})
         service = build_service(settings, Timeline("start"))
         request = RecommendRequest(history=[260, 1196, 1210], k=5)
-        recommendations = asyncio.run(service.recommend(request, Timeline(names.RECOMMEND)))
+        recommendations = asyncio.run(service.recommend(request, Terms(), Timeline(names.RECOMMEND)))
     answer = msgspec.to_builtins(recommendations) | {"recommendation_id": "..."}
     items = ",\n".join(f"    {json.dumps(item, ensure_ascii=False)}" for item in answer.pop("items"))
     rest = [f"  {json.dumps(name)}: {json.dumps(value)}" for name, value in answer.items()]

@@ -1,139 +1,240 @@
-"""The one place that picks concrete classes, and the start of a process.
+"""The one place that picks concrete classes.
 
-Importing this module is cheap. The models, and ONNX Runtime with them, load on a thread of their own
-while the worker still indexes the functions: the worker's start-up limit of 10 s covers imports, and a
-model that fails to load must show up as a readiness answer, not as an app without functions.
+Importing this module is cheap: what it builds, and ONNX Runtime with it, is imported on the thread that
+builds it.
 """
 
-import asyncio
 import logging
-import os
-import threading
-from collections.abc import Mapping
-from concurrent.futures import Future
+import math
+from collections.abc import Callable, Collection
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from recserve.errors import NotReady, RecserveError, StartupFailed
-from recserve.settings import Settings, read_settings
-from recserve.telemetry.cold_start import ColdStart
-from recserve.telemetry.export import Telemetry
+from recserve.errors import InvalidModels, InvalidSettings
+from recserve.settings import APP_ROOT, Settings
 from recserve.telemetry.timeline import Timeline
 
 if TYPE_CHECKING:
+    from recserve.admission.limit import Limit
+    from recserve.inference.registry import ModelRegistry
     from recserve.service import RecommendationService
+    from recserve.state.store import UserStateStore
 
-STARTUP_WAIT_S = 30.0
-"Longest a request waits for a process that is still starting."
+DELAY_SHARE = 1 / 8
+"Share of the SLO that requests may wait for the event loop before some are refused: they pay it about twice."
+RTT_SHARE = 1 / 3
+"Share of the SLO up to which longer answers are batching and no queue."
+INITIAL_LIMIT = 16
+"Requests in flight that are allowed before anything has been learned."
+MAX_WAITING = 1024
+"Requests that may wait for one model."
+UNLIMITED = 10**9
+STATE_RETRIES = 1
+DAY_S = 86_400.0
 
 log = logging.getLogger(__name__)
 
 
-def build_service(settings: Settings, timeline: Timeline) -> "RecommendationService":
+def build_service(
+    settings: Settings, timeline: Timeline, *, record: Callable[[Timeline], None] = lambda _: None
+) -> "RecommendationService":
     """Put a service together; its models are loaded and have each run once.
 
     Args:
         settings: the app's settings.
         timeline: stamped with each phase as it ends.
+        record: takes timelines of what no request waits for.
 
     Raises:
         InvalidModels: the models directory is missing, damaged or contradictory.
+        InvalidSettings: settings name a variant that the models lack.
         StateUnavailable: the user store cannot be opened.
+    """
+    from recserve.admission.brownout import Dimmer
+    from recserve.admission.limiter import Limiter
+    from recserve.admission.queueing_delay import LoopProbe, QueueingDelay
+    from recserve.experiments import CHALLENGER, CURRENT, Shadow, read_split
+    from recserve.inventory import Inventory
+    from recserve.service import RecommendationService
+    from recserve.users import Users
+
+    timeline.mark("imports")
+    split = read_split(settings.recserve_split, salt=settings.recserve_split_salt)
+    shadow = Shadow(settings.recserve_shadow, record) if settings.recserve_shadow else None
+    also = {CURRENT: {shadow.variant} if shadow else set(), CHALLENGER: set()}
+    for arm in split.arms if split else ():
+        also[arm.line].add(arm.variant)
+    lines = {CURRENT: _build_line(settings, settings.models_dir, also[CURRENT], timeline.mark, is_fed=True)}
+    if settings.recserve_challenger_dir:
+        challenger_dir = APP_ROOT / settings.recserve_challenger_dir
+        lines[CHALLENGER] = _build_line(settings, challenger_dir, also[CHALLENGER], timeline.mark)
+    elif also[CHALLENGER]:
+        raise InvalidSettings(
+            f"RECSERVE_SPLIT={settings.recserve_split!r} names a challenger; set RECSERVE_CHALLENGER_DIR"
+        )
+    store, attach = _build_store(settings)
+    timeline.mark("state")
+    is_limited = settings.recserve_admission != "off"
+    delay = QueueingDelay()
+    rise_at = settings.recserve_brownout_at if is_limited and settings.recserve_brownout_at < 1 else math.inf
+    return RecommendationService(
+        lines=lines,
+        users=Users(
+            store,
+            ttl_s=settings.recserve_state_ttl_days * DAY_S,
+            is_known=lambda item_id: item_id in lines[CURRENT].current.catalogue.numbers,
+        ),
+        inventory=Inventory(lines, shadow),
+        limiter=Limiter(
+            _build_limit(settings),
+            delay=delay,
+            target_delay_s=settings.recserve_slo_ms / 1e3 * DELAY_SHARE if is_limited else math.inf,
+        ),
+        probe=LoopProbe(delay),
+        dimmer=Dimmer(
+            len(lines[CURRENT].current.manifest.serving), rise_at=rise_at, fall_at=min(0.4, rise_at / 2)
+        ),
+        split=split,
+        shadow=shadow,
+        attach=attach,
+        deadline_s=settings.recserve_deadline_ms / 1e3 if is_limited else math.inf,
+    )
+
+
+def _build_limit(settings: Settings) -> "Limit":
+    from recserve.admission.limit import FixedLimit, GradientLimit
+
+    match settings.recserve_admission:
+        case "adaptive":
+            most = settings.recserve_max_in_flight
+            return GradientLimit(
+                initial=min(INITIAL_LIMIT, most),
+                maximum=most,
+                rtt_floor_s=settings.recserve_slo_ms / 1e3 * RTT_SHARE,
+            )
+        case "fixed":
+            return FixedLimit(settings.recserve_max_in_flight)
+        case "off":
+            return FixedLimit(UNLIMITED)
+
+
+def _build_line(
+    settings: Settings,
+    models_dir: Path,
+    also: Collection[str],
+    mark: Callable[[str], None],
+    *,
+    is_fed: bool = False,
+) -> "ModelRegistry":
+    """One line of model versions, with the version of its directory to begin with.
+
+    Args:
+        also: variants to load beside those that the manifest serves.
+        is_fed: whether newer versions come from the blob container, where one is set.
     """
     from concurrent.futures import ThreadPoolExecutor
 
-    from recserve.admission.brownout import Brownout
-    from recserve.admission.limit import FixedLimit
-    from recserve.admission.limiter import Limiter
     from recserve.inference.batcher import MicroBatcher
-    from recserve.inference.registry import load_models
-    from recserve.service import RecommendationService
+    from recserve.inference.loading import LoadedModels, load_models
+    from recserve.inference.registry import ModelRegistry, ServedModels
+    from recserve.inference.sources import DirectorySource, ModelSource
+
+    is_limited = settings.recserve_admission != "off"
+    inference = ThreadPoolExecutor(4, thread_name_prefix="inference")
+
+    def load(models_dir: Path) -> LoadedModels:
+        return load_models(models_dir, n_threads=settings.recserve_inference_threads, mark=mark, also=also)
+
+    def build(models: LoadedModels) -> ServedModels:
+        batchers = {
+            name: MicroBatcher(
+                session.recommend,
+                inference,
+                max_size=settings.recserve_max_batch,
+                slo_s=settings.recserve_slo_ms / 1e3 if is_limited else math.inf,
+                max_waiting=MAX_WAITING if is_limited else UNLIMITED,
+            )
+            for name, session in models.sessions.items()
+        }
+        return ServedModels.of(models, batchers)
+
+    source: ModelSource = DirectorySource(models_dir)
+    start_dir = models_dir
+    if is_fed and (settings.recserve_models_url or settings.recserve_models_connection_string):
+        from recserve.inference.blob import BlobSource
+
+        source = blobs = BlobSource(
+            settings.recserve_models_url,
+            cache_dir=settings.models_cache,
+            connection_string=settings.recserve_models_connection_string,
+        )
+        start_dir = blobs.cached() or models_dir
+    try:
+        models = load(start_dir)
+    except InvalidModels:
+        if start_dir == models_dir:
+            raise
+        log.warning("the version in %s is damaged; starting with the one in %s", start_dir, models_dir)
+        models = load(models_dir)
+    if missing := sorted(set(also) - models.sessions.keys()):
+        raise InvalidSettings(
+            f"RECSERVE_SPLIT or RECSERVE_SHADOW names {missing}; the models have "
+            f"{[variant.name for variant in models.manifest.ladder]}"
+        )
+    mark = _ignore
+    return ModelRegistry(
+        source,
+        load,
+        build,
+        current=build(models),
+        batch_sizes=(1, settings.recserve_max_batch),
+        check_every_s=settings.recserve_reload_s or math.inf,
+    )
+
+
+def _ignore(_: str) -> None:
+    """Phases of a reload belong to no cold start."""
+
+
+def _build_store(settings: Settings) -> tuple["UserStateStore", Callable[[], None]]:
+    """Table Storage where it is set, behind what makes it safe to depend on; else SQLite. A cache in front.
+
+    Returns:
+        The store, and what imports the rest of it once the process is ready.
+    """
+    import numpy as np
+
+    from recserve.state.cache import CachedStore
     from recserve.state.sqlite import SqliteStore
 
-    timeline.mark("imports")
-    models = load_models(
-        settings.models_dir, n_threads=settings.recserve_inference_threads, mark=timeline.mark
-    )
-    users = SqliteStore(settings.state_path)
-    timeline.mark("state")
-    inference = ThreadPoolExecutor(len(models.sessions), thread_name_prefix="inference")
-    batchers = {
-        name: MicroBatcher(session.recommend, inference, max_size=settings.recserve_max_batch)
-        for name, session in models.sessions.items()
-    }
-    return RecommendationService(
-        models=models,
-        batchers=batchers,
-        users=users,
-        limiter=Limiter(FixedLimit(settings.recserve_max_in_flight)),
-        brownout=Brownout(tuple(batchers), starts_at=settings.recserve_brownout_at),
-    )
+    ttl_s = settings.recserve_state_ttl_days * DAY_S
+    store: UserStateStore
+    attach: Callable[[], None] = _nothing
+    if settings.recserve_state_tables_url or settings.recserve_state_tables_connection_string:
+        from recserve.state.outbox import Outbox
+        from recserve.state.resilience import CircuitBreaker, ResilientStore
+        from recserve.state.table_storage import TableStore
+
+        tables = TableStore(
+            account_url=settings.recserve_state_tables_url,
+            connection_string=settings.recserve_state_tables_connection_string,
+            ttl_s=ttl_s,
+        )
+        attach = tables.attach
+        store = ResilientStore(
+            tables,
+            Outbox(settings.outbox_path),
+            timeout_s=settings.recserve_state_timeout_ms / 1e3,
+            n_retries=STATE_RETRIES,
+            breaker=CircuitBreaker(),
+            rng=np.random.default_rng(),
+        )
+    else:
+        store = SqliteStore(settings.state_path, ttl_s=ttl_s)
+    if settings.recserve_cached_users:
+        store = CachedStore(store, max_users=settings.recserve_cached_users, ttl_s=settings.recserve_cache_s)
+    return store, attach
 
 
-class Startup:
-    """A process that is starting, then ready or failed for good.
-
-    Args:
-        environ: where the settings are read from.
-    """
-
-    def __init__(self, environ: Mapping[str, str] = os.environ) -> None:
-        self._environ = environ
-        self._cold_start = ColdStart()
-        self._cold_start.timeline.mark("interpreter")
-        self._telemetry: Telemetry | None = None
-        self._service: RecommendationService | None = None
-        self._failure: BaseException | None = None
-        self._ended: Future[None] = Future()
-        threading.Thread(target=self._run, name="startup", daemon=True).start()
-
-    def _run(self) -> None:
-        try:
-            settings = read_settings(self._environ)
-            self._service = build_service(settings, self._cold_start.timeline)
-            self._cold_start.is_ready = True
-            self._telemetry = Telemetry(settings)
-            self.record(self._cold_start.timeline)
-        except BaseException as err:
-            self._failure = err
-            log.error("start-up failed: %s", err, exc_info=not isinstance(err, RecserveError))
-        finally:
-            self._ended.set_result(None)
-        if self._telemetry is not None:
-            self._telemetry.attach()
-
-    def meet(self) -> bool:
-        """An invocation came in. True when it met a process that is not warm."""
-        return self._cold_start.meet()
-
-    async def service(self, *, wait_s: float = STARTUP_WAIT_S) -> "RecommendationService":
-        """The service, once it is ready.
-
-        Args:
-            wait_s: how long to wait for a start that has not ended yet.
-
-        Raises:
-            NotReady: it did not get ready in time.
-            StartupFailed: it never will; the message says why.
-        """
-        if not self._ended.done():
-            await asyncio.wait([asyncio.wrap_future(self._ended)], timeout=wait_s)
-        if self._failure is not None:
-            raise StartupFailed(f"the process cannot serve: {self._failure}") from self._failure
-        if self._service is None:
-            raise NotReady("the process is still starting; try again shortly")
-        return self._service
-
-    async def warm_up(self) -> None:
-        """Make the process warm before the first user comes; for the warmup trigger."""
-        await (await self.service()).warm_up()
-        self.meet()
-
-    def record(self, timeline: Timeline) -> None:
-        """Hand a finished timeline to telemetry."""
-        if self._telemetry is not None:
-            self._telemetry.record(timeline)
-
-    def close(self) -> None:
-        """Send the telemetry that is still queued."""
-        if self._telemetry is not None:
-            self._telemetry.close()
+def _nothing() -> None:
+    """A store that is whole from the start has nothing to attach."""

@@ -4,13 +4,14 @@ import logging
 import math
 import re
 from collections.abc import Awaitable, Callable, Mapping
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, cast, get_args
 
 import azure.functions as func
 import msgspec
 from msgspec import inspect
 
-from recserve.bootstrap import STARTUP_WAIT_S, Startup
+from recserve.admission.priority import Priority
+from recserve.admission.terms import DEADLINE_HEADER, MAX_DEADLINE_S, PRIORITY_HEADER, Terms
 from recserve.errors import (
     BodyTooLarge,
     InvalidRequest,
@@ -19,10 +20,12 @@ from recserve.errors import (
     Overloaded,
     RecserveError,
     StartupFailed,
+    StateUnavailable,
     UnknownItem,
     UnsupportedContentType,
 )
 from recserve.schemas import NoParameters, Problem, Request
+from recserve.startup import STARTUP_WAIT_S, Startup
 from recserve.telemetry import names
 from recserve.telemetry.timeline import Timeline
 
@@ -32,8 +35,6 @@ if TYPE_CHECKING:
 T = TypeVar("T", bound=Request)
 Answer = Callable[["RecommendationService", Timeline], Awaitable[msgspec.Struct]]
 
-MAX_BODY_BYTES = 256 * 1024
-
 PROBLEMS: dict[type[Exception], tuple[int, str]] = {
     UnsupportedContentType: (415, "Unsupported content type"),
     BodyTooLarge: (413, "Body too large"),
@@ -42,6 +43,7 @@ PROBLEMS: dict[type[Exception], tuple[int, str]] = {
     Overloaded: (429, "Too many requests"),
     StartupFailed: (503, "Start-up failed"),
     NotReady: (503, "Not ready"),
+    StateUnavailable: (503, "User store unavailable"),
     Exception: (500, "Internal error"),
 }
 "Status and title of errors; the first class that an error belongs to decides."
@@ -101,7 +103,10 @@ def encode_problem(err: Exception) -> func.HttpResponse:
         problem = msgspec.structs.replace(
             problem, field=err.field, value=_shorten_value(err.value), allowed=err.allowed
         )
-    headers = {"retry-after": str(math.ceil(err.retry_after_s))} if isinstance(err, Overloaded) else None
+    headers = {}
+    if isinstance(err, Overloaded):
+        problem = msgspec.structs.replace(problem, reason=err.reason)
+        headers["retry-after"] = str(math.ceil(err.retry_after_s))
     return func.HttpResponse(
         encoder.encode(problem), status_code=status, headers=headers, mimetype="application/problem+json"
     )
@@ -116,17 +121,48 @@ def read_json(req: func.HttpRequest, kind: type[T]) -> T:
     read_params(req, NoParameters)
     _require_json(req.headers)
     body = req.get_body()
-    if len(body) > MAX_BODY_BYTES:
+    if len(body) > kind.max_body_bytes:
         raise BodyTooLarge(
-            f"the body has {len(body)} bytes; at most {MAX_BODY_BYTES} are allowed",
+            f"the body has {len(body)} bytes; at most {kind.max_body_bytes} are allowed",
             field="body",
             value=len(body),
-            allowed=f"at most {MAX_BODY_BYTES} bytes",
+            allowed=f"at most {kind.max_body_bytes} bytes",
         )
     try:
         return msgspec.json.decode(body, type=kind)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as err:
         raise _invalid_body(err, body, kind) from err
+
+
+def read_terms(req: func.HttpRequest) -> Terms:
+    """By when the caller wants the answer, and how much it matters, from the request's headers.
+
+    Raises:
+        InvalidRequest: a header's value is not allowed.
+    """
+    deadline_ms, priority = req.headers.get(DEADLINE_HEADER), req.headers.get(PRIORITY_HEADER, "normal")
+    if priority not in get_args(Priority):
+        raise InvalidRequest(
+            f"{PRIORITY_HEADER}: {shorten(priority)!r} is not allowed; send normal or low",
+            field=PRIORITY_HEADER,
+            value=priority,
+            allowed="normal or low",
+        )
+    if deadline_ms is None:
+        return Terms(priority=cast(Priority, priority))
+    try:
+        deadline_s = float(deadline_ms) / 1e3
+    except ValueError:
+        deadline_s = math.nan
+    if not 0 < deadline_s <= MAX_DEADLINE_S:
+        allowed = f"milliseconds, more than 0 and at most {MAX_DEADLINE_S * 1e3:g}"
+        raise InvalidRequest(
+            f"{DEADLINE_HEADER}: {shorten(deadline_ms)!r} is not allowed; send {allowed}",
+            field=DEADLINE_HEADER,
+            value=deadline_ms,
+            allowed=allowed,
+        )
+    return Terms(deadline_s, cast(Priority, priority))
 
 
 def _require_json(headers: Mapping[str, str]) -> None:
@@ -181,6 +217,15 @@ def read_params(req: func.HttpRequest, kind: type[T]) -> T:
             value=query[name],
             allowed="once, in the path",
         )
+    for name, value in req.route_params.items():
+        # The host decodes the path but for slashes, so what was sent as %252F reads the same as %2F.
+        if "%2f" in value.lower():
+            raise InvalidRequest(
+                f"{name} holds a slash, which a path cannot carry; send it in the query or the body",
+                field=name,
+                value=value,
+                allowed="text without a slash",
+            )
     sent = query | req.route_params
     try:
         return msgspec.convert(sent, kind, strict=False)
@@ -204,17 +249,18 @@ def _invalid(err: Exception, sent: Any, kind: type[Request], *, noun: str) -> In
         return InvalidRequest(what, field="body", value=sent, allowed=f"an object of {known}")
     field = path.removesuffix("`")
     value: Any = sent
-    wanted = inspect.type_info(kind)
+    wanted: inspect.Type = inspect.type_info(kind)
     for index, key in re.findall(r"\[(\d+)\]|([^.\[\]]+)", field):
         value = value[int(index)] if index else value[key]
         wanted = _inside(wanted, key)
     allowed = _describe(wanted)
-    return InvalidRequest(
-        f"{field}: {_in_words(value)} is not allowed; send {allowed}",
-        field=field,
-        value=value,
-        allowed=allowed,
-    )
+    if isinstance(wanted, inspect.StructType) and isinstance(value, dict):
+        unknown = value.keys() - {inner.encode_name for inner in wanted.fields}
+        why = f"unknown field {shorten(min(unknown))!r}" if unknown else what[:1].lower() + what[1:]
+        detail = f"{field}: {why}; send {allowed}"
+    else:
+        detail = f"{field}: {_in_words(value)} is not allowed; send {allowed}"
+    return InvalidRequest(detail, field=field, value=value, allowed=allowed)
 
 
 def shorten(text: str) -> str:
@@ -242,9 +288,14 @@ def _inside(wanted: inspect.Type, key: str) -> inspect.Type:
     if isinstance(wanted, inspect.StructType):
         found = next(field.type for field in wanted.fields if field.encode_name == key)
     else:
-        assert isinstance(wanted, inspect.ListType)
+        assert isinstance(wanted, inspect.ListType | inspect.VarTupleType)
         found = wanted.item_type
-    return found.type if isinstance(found, inspect.Metadata) else found
+    return _bare(found)
+
+
+def _bare(found: inspect.Type) -> inspect.Type:
+    """A type without what is said about it."""
+    return _bare(found.type) if isinstance(found, inspect.Metadata) else found
 
 
 def _describe(wanted: inspect.Type) -> str:
@@ -262,6 +313,26 @@ def _describe(wanted: inspect.Type) -> str:
             return "an integer"
         case inspect.StrType(min_length=shortest, max_length=longest):
             return f"text of {shortest or 0} to {longest} characters"
-        case inspect.ListType(item_type=item, max_length=longest):
+        case (
+            inspect.ListType(item_type=item, max_length=longest)
+            | inspect.VarTupleType(item_type=item, max_length=longest)
+        ):
             return f"a list of at most {longest} items, each {_describe(item)}"
+        case inspect.StructType(fields=fields):
+            return f"an object of {', '.join(field.encode_name for field in fields)}"
+        case inspect.LiteralType(values=values):
+            return " or ".join(map(str, values))
+        case inspect.DateTimeType():
+            return "a date and time in ISO 8601 with its offset, such as 2026-11-22T10:00:00Z"
+        case inspect.BoolType():
+            return "true or false"
+        case inspect.FloatType() as number:
+            return " ".join(["a number", " and ".join(_bounds(number))]).strip()
     return f"a value of type {type(wanted).__name__}"
+
+
+def _bounds(number: inspect.FloatType) -> list[str]:
+    words = {"ge": "at least", "gt": "more than", "le": "at most", "lt": "less than"}
+    return [
+        f"{word} {bound:g}" for name, word in words.items() if (bound := getattr(number, name)) is not None
+    ]

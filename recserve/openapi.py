@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 
 from recserve import __version__, schemas
+from recserve.admission.terms import DEADLINE_HEADER, MAX_DEADLINE_S, PRIORITY_HEADER
 
 REF = "#/components/schemas/{name}"
 
@@ -24,8 +25,24 @@ class Operation:
     answer: type[msgspec.Struct] | None
     body: type[schemas.Request] | None = None
     params: type[schemas.Request] | None = None
+    headers: Sequence[dict[str, Any]] = ()
     problems: Sequence[int] = ()
 
+
+TERMS: Sequence[dict[str, Any]] = (
+    {
+        "name": DEADLINE_HEADER,
+        "in": "header",
+        "description": "Milliseconds from the request's arrival after which the answer is worthless.",
+        "schema": {"type": "number", "exclusiveMinimum": 0, "maximum": MAX_DEADLINE_S * 1e3},
+    },
+    {
+        "name": PRIORITY_HEADER,
+        "in": "header",
+        "description": "What gives way first when there is too much to do.",
+        "schema": {"enum": ["normal", "low"], "default": "normal"},
+    },
+)
 
 OPERATIONS = {
     "recommend": Operation(
@@ -34,6 +51,7 @@ OPERATIONS = {
         summary="Recommend to a user, a history, or both",
         body=schemas.RecommendRequest,
         answer=schemas.Recommendations,
+        headers=TERMS,
         problems=(400, 413, 415, 429, 503),
     ),
     "recommend_user": Operation(
@@ -42,7 +60,41 @@ OPERATIONS = {
         summary="Recommend to a user by id",
         params=schemas.RecommendUserRequest,
         answer=schemas.Recommendations,
+        headers=TERMS,
         problems=(400, 429, 503),
+    ),
+    "recommend_batch": Operation(
+        method="post",
+        path="/recommend/batch",
+        summary="Recommend to many users at once",
+        body=schemas.RecommendBatchRequest,
+        answer=schemas.RecommendationsBatch,
+        headers=TERMS,
+        problems=(400, 413, 415, 429, 503),
+    ),
+    "events": Operation(
+        method="post",
+        path="/events",
+        summary="Tell what users did; their next recommendation takes it into account",
+        body=schemas.EventsRequest,
+        answer=schemas.EventsAccepted,
+        problems=(400, 413, 415, 429, 503),
+    ),
+    "export_user": Operation(
+        method="get",
+        path="/users/{user_id}",
+        summary="Everything stored about a user; ids with a slash go into the query: /users?user_id=",
+        params=schemas.UserRequest,
+        answer=schemas.UserExport,
+        problems=(400, 503),
+    ),
+    "erase_user": Operation(
+        method="delete",
+        path="/users/{user_id}",
+        summary="Erase everything stored about a user",
+        params=schemas.UserRequest,
+        answer=schemas.UserErased,
+        problems=(400, 503),
     ),
     "items": Operation(
         method="get",
@@ -58,6 +110,7 @@ OPERATIONS = {
         summary="Items that people took together with this one",
         params=schemas.SimilarRequest,
         answer=schemas.ItemList,
+        headers=TERMS,
         problems=(400, 404, 429, 503),
     ),
     "popular": Operation(
@@ -66,6 +119,7 @@ OPERATIONS = {
         summary="The items most people took",
         params=schemas.PopularRequest,
         answer=schemas.ItemList,
+        headers=TERMS,
         problems=(400, 429, 503),
     ),
     "models": Operation(
@@ -74,6 +128,14 @@ OPERATIONS = {
         summary="The model ladder and its measurements",
         answer=schemas.Models,
         problems=(503,),
+    ),
+    "reload_models": Operation(
+        method="post",
+        path="/models/reload",
+        summary="Look for another version of the models and serve it if it is good",
+        body=schemas.ReloadRequest,
+        answer=schemas.Reload,
+        problems=(400, 413, 415, 503),
     ),
     "health_live": Operation(
         method="get", path="/health/live", summary="Is the process alive", answer=schemas.Health
@@ -120,8 +182,9 @@ def describe() -> dict[str, Any]:
 
 def _describe(name: str, operation: Operation) -> dict[str, Any]:
     described: dict[str, Any] = {"operationId": name, "summary": operation.summary}
-    if operation.params is not None:
-        described["parameters"] = _parameters(operation.params)
+    parameters = [*(_parameters(operation.params) if operation.params else ()), *operation.headers]
+    if parameters:
+        described["parameters"] = parameters
     if operation.body is not None:
         described["requestBody"] = {"required": True, "content": _content("application/json", operation.body)}
     answer = (

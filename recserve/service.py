@@ -1,143 +1,292 @@
 """The recommendation service: a request's way, top to bottom, without a word of HTTP."""
 
+import asyncio
+import math
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from random import Random
+from time import perf_counter
 
+import numpy as np
 from msgspec import UNSET
 
-from recserve.admission.brownout import Brownout
-from recserve.admission.limiter import Limiter
-from recserve.inference.batcher import Answer, MicroBatcher, Question
-from recserve.inference.manifest import Variant
-from recserve.inference.registry import LoadedModels
+from recserve.admission.brownout import Dimmer
+from recserve.admission.limiter import Limiter, Permit
+from recserve.admission.priority import Priority
+from recserve.admission.queueing_delay import LoopProbe
+from recserve.admission.terms import Terms
+from recserve.experiments import CURRENT, Shadow, Split
+from recserve.inference.batcher import Answer, Question
+from recserve.inference.ranking import (
+    N_TIES,
+    Ranking,
+    choose_reasons,
+    history_to_explain,
+    next_pool_size,
+    pool_size,
+    rank,
+)
+from recserve.inference.registry import ModelRegistry, ServedModels
+from recserve.inventory import Inventory
+from recserve.listing import list_item, list_items
 from recserve.schemas import (
-    Basis,
-    CatalogueItem,
     CataloguePage,
     CatalogueRequest,
-    Health,
+    EventsAccepted,
+    EventsRequest,
     ItemList,
     ModelRef,
-    Models,
-    ModelVariant,
     PopularRequest,
     Recommendations,
+    RecommendationsBatch,
+    RecommendBatchRequest,
     RecommendRequest,
-    ScoredItem,
     SimilarRequest,
 )
-from recserve.state.store import UserStateStore
 from recserve.telemetry import names
 from recserve.telemetry.timeline import Timeline
+from recserve.understanding import NO_HISTORY, NO_RULES, Asked, Understanding
+from recserve.users import Users
 
-NO_HISTORY = (0,)
-"What a variant that needs no history is given: padding alone."
+NOBODY = "warmup"
+"The user whose history is read to make the way to the store warm."
+BATCH_STEP = 16
+"Users of a batch request that are asked for at a time: others get their turn in between."
 
 
 class RecommendationService:
-    """Answers the questions of the API. Built by `bootstrap`, called from one event loop."""
+    """Answers the questions of the API. Built by `bootstrap`, called from one event loop.
+
+    Args:
+        lines: model versions by name: the current one, and a challenger where a split has one.
+        users: what users did.
+        inventory: what is served.
+        limiter: lets requests in.
+        probe: tells the limiter how late the event loop is.
+        dimmer: how far down the ladder to answer.
+        split: which users get which variant; None: all get the first of the ladder.
+        shadow: a variant that is asked off the answer's path; None: none.
+        attach: imports what answers need not wait for; to be called on a thread once the process is ready.
+        deadline_s: of callers that name none, from admission on.
+        rng: draws who is browned out, and what is explored.
+    """
 
     def __init__(
         self,
         *,
-        models: LoadedModels,
-        batchers: Mapping[str, MicroBatcher],
-        users: UserStateStore,
+        lines: Mapping[str, ModelRegistry],
+        users: Users,
+        inventory: Inventory,
         limiter: Limiter,
-        brownout: Brownout,
+        probe: LoopProbe,
+        dimmer: Dimmer,
+        split: Split | None = None,
+        shadow: Shadow | None = None,
+        attach: Callable[[], None] = lambda: None,
+        deadline_s: float = math.inf,
+        rng: Random | None = None,
     ) -> None:
-        self.models = models
-        self.batchers = batchers
+        self.lines = lines
         self.users = users
+        self.inventory = inventory
         self.limiter = limiter
-        self.brownout = brownout
-        self._popular = models.manifest.serving[-1]
+        self.dimmer = dimmer
+        self.shadow = shadow
+        self.attach = attach
+        self._probe = probe
+        self._deadline_s = deadline_s
+        self._understanding = Understanding(
+            lines=lines, users=users, dimmer=dimmer, split=split, rng=rng or Random()
+        )
 
-    async def recommend(self, request: RecommendRequest, timeline: Timeline) -> Recommendations:
+    @property
+    def models(self) -> ServedModels:
+        """The version that answers whoever is not part of a split."""
+        return self.lines[CURRENT].current
+
+    async def recommend(self, request: RecommendRequest, terms: Terms, timeline: Timeline) -> Recommendations:
         """Recommend to one user.
 
         Args:
             request: whom to recommend to.
+            terms: by when, and how much it matters.
             timeline: stamped with each phase as it ends.
 
         Raises:
             Overloaded: admission control refused.
+            InvalidRequest: a rule cannot be followed with this catalogue.
         """
-        with self.limiter.acquire() as permit:
+        deadline_s = self._deadline_s_of(terms, timeline)
+        with self._admit(deadline_s, terms.priority):
             timeline.mark("admit")
-            history, n_unknown, basis = await self._history(request)
-            timeline.mark("state")
-            variant = self.brownout.choose(permit.pressure) if history else self._popular
-            if history and variant == self._popular:
-                basis = "overload"
-            answer = await self.batchers[variant].ask(
-                Question(
-                    history=history[-self.models.manifest.max_history :] or NO_HISTORY,
-                    seen=() if self.models.manifest.dataset.allow_repeats else history,
-                    k=request.k,
+            recommendations = await self._recommend(request, timeline, deadline_s, terms.priority)
+        self._look_for_models()
+        return recommendations
+
+    async def recommend_batch(
+        self, request: RecommendBatchRequest, terms: Terms, timeline: Timeline
+    ) -> RecommendationsBatch:
+        """Recommend to many users; they are admitted as one, and take turns with everybody else.
+
+        Raises:
+            Overloaded: admission control refused; nobody was answered.
+            InvalidRequest: a rule of one of them cannot be followed with this catalogue.
+        """
+        deadline_s = math.inf if terms.deadline_s is None else timeline.started_s + terms.deadline_s
+        answers: list[Recommendations] = []
+        with self._admit(deadline_s, terms.priority, weight=len(request.requests)):
+            timeline.mark("admit")
+            for start in range(0, len(request.requests), BATCH_STEP):
+                step = request.requests[start : start + BATCH_STEP]
+                answers += await asyncio.gather(
+                    *(
+                        self._recommend(one, Timeline(names.RECOMMEND), deadline_s, terms.priority)
+                        for one in step
+                    )
+                )
+            timeline.mark("infer")
+        self._look_for_models()
+        return RecommendationsBatch(answers=answers)
+
+    async def _recommend(
+        self, request: RecommendRequest, timeline: Timeline, deadline_s: float, priority: Priority
+    ) -> Recommendations:
+        """The way of one admitted request."""
+        asked = await self._understanding.understand(request, deadline_s, priority)
+        timeline.mark("state")
+        answer, ranking = await self._rank(asked)
+        timeline.mark("queue", answer.started_s)
+        timeline.mark("infer")
+        because = await self._explain(asked, ranking)
+        items = list_items(ranking, because, asked.models)
+        timeline.mark("rank")
+        timeline.attributes |= {
+            names.VARIANT: asked.variant,
+            names.REASON: asked.reason,
+            names.BASIS: asked.basis,
+            names.BATCH_SIZE: answer.batch_size,
+            names.IN_FLIGHT: self.limiter.in_flight,
+        }
+        if asked.seed is not UNSET and ranking.propensities is not None:
+            timeline.attributes[names.SEED] = asked.seed
+            timeline.attributes[names.PROPENSITIES] = ",".join(
+                f"{number}:{propensity:.4g}"
+                for number, propensity in zip(
+                    ranking.items.tolist(), ranking.propensities.tolist(), strict=True
                 )
             )
-            timeline.mark("queue", answer.started_s)
-            timeline.mark("infer")
-            items = self._items(answer)
-            timeline.mark("rank")
-            timeline.attributes |= {
-                names.VARIANT: variant,
-                names.BASIS: basis,
-                names.BATCH_SIZE: answer.batch_size,
-                names.IN_FLIGHT: self.limiter.in_flight,
-            }
+        if self.shadow is not None and asked.reason in ("default", "split"):
+            self.shadow.compare(asked.models, Question(asked.history, asked.seen, request.k), ranking.items)
         return Recommendations(
             recommendation_id=uuid.uuid4().hex,
             items=items,
-            model=ModelRef(variant, self.models.manifest.version),
-            basis=basis,
-            n_unknown_items=n_unknown,
+            model=ModelRef(asked.variant, asked.models.manifest.version, asked.reason),
+            basis=asked.basis,
+            degraded=asked.degraded,
+            n_unknown_items=asked.n_unknown,
             cold_start=timeline.is_cold,
+            seed=asked.seed,
+            note=ranking.note or UNSET,
         )
 
-    async def _history(self, request: RecommendRequest) -> tuple[list[int], int, Basis]:
-        """Item numbers, oldest first; how many items the catalogue lacks; what the answer rests on."""
-        stored = await self.users.history(request.user_id) if request.user_id is not UNSET else []
-        given = request.history if request.history is not UNSET else []
-        history = self.models.catalogue.known_numbers([*stored, *given])
-        n_unknown = len(stored) + len(given) - len(history)
-        if history:
-            return history, n_unknown, "history"
-        if n_unknown:
-            return history, n_unknown, "no_known_items"
-        return history, n_unknown, "unknown_user" if request.user_id is not UNSET else "empty_history"
+    async def _rank(self, asked: Asked) -> tuple[Answer, Ranking]:
+        """Ask the model for candidates, and for more while the filter leaves too few; make the list."""
+        request, catalogue, rules = asked.request, asked.models.catalogue, asked.rules
+        size: int | None = pool_size(rules, catalogue, k=request.k, seen=asked.seen)
+        while size is not None:
+            answer = await asked.models.batchers[asked.variant].ask(
+                Question(asked.history, asked.seen, size), deadline_s=asked.deadline_s
+            )
+            size = next_pool_size(size, answer.items, rules, catalogue, k=request.k, seen=asked.seen)
+        ranking = rank(
+            answer.items,
+            answer.scores,
+            rules,
+            catalogue,
+            k=request.k,
+            rng=_UNUSED if asked.seed is UNSET else np.random.default_rng(asked.seed),
+            seen=asked.seen,
+        )
+        return answer, ranking
 
-    async def similar(self, request: SimilarRequest, timeline: Timeline) -> ItemList:
-        """Items that people took together with this one; fewer than k when fewer were.
+    async def _explain(self, asked: Asked, ranking: Ranking) -> Mapping[int, int | None]:
+        """The item of the history that each item on the list is tied to, where the caller wants to know."""
+        if not asked.rules.explain or asked.basis != "history":
+            return {}
+        models = asked.models
+        history = history_to_explain(asked.history)
+        ties = await asyncio.gather(
+            *(
+                models.batchers[models.manifest.similar].ask(
+                    Question((number,), (), N_TIES), deadline_s=asked.deadline_s
+                )
+                for number in history
+            )
+        )
+        return choose_reasons(
+            ranking.items.tolist(), history, [(answer.items, answer.scores) for answer in ties]
+        )
+
+    async def similar(self, request: SimilarRequest, terms: Terms, timeline: Timeline) -> ItemList:
+        """Items that were taken together with this one; fewer than k when fewer were.
 
         Raises:
             UnknownItem: the catalogue lacks the item.
             Overloaded: admission control refused.
         """
-        number = self.models.catalogue.number(request.item_id)
-        return await self._rank_for_all(self.models.manifest.similar, (number,), request.k, timeline)
+        models = self.models
+        number = models.catalogue.number(request.item_id)
+        return await self._rank_for_all(
+            models, models.manifest.similar, (number,), request.k, terms, timeline
+        )
 
-    async def popular(self, request: PopularRequest, timeline: Timeline) -> ItemList:
-        """The items most people took.
+    async def popular(self, request: PopularRequest, terms: Terms, timeline: Timeline) -> ItemList:
+        """The items that were taken most.
 
         Raises:
             Overloaded: admission control refused.
         """
-        return await self._rank_for_all(self._popular, NO_HISTORY, request.k, timeline)
+        models = self.models
+        return await self._rank_for_all(
+            models, models.manifest.serving[-1], NO_HISTORY, request.k, terms, timeline
+        )
 
     async def _rank_for_all(
-        self, variant: str, history: Sequence[int], k: int, timeline: Timeline
+        self,
+        models: ServedModels,
+        variant: str,
+        history: Sequence[int],
+        k: int,
+        terms: Terms,
+        timeline: Timeline,
     ) -> ItemList:
-        with self.limiter.acquire():
+        deadline_s = self._deadline_s_of(terms, timeline)
+        with self._admit(deadline_s, terms.priority):
             timeline.mark("admit")
-            answer = await self.batchers[variant].ask(Question(history, seen=history, k=k))
+            answer = await models.batchers[variant].ask(Question(history, history, k), deadline_s=deadline_s)
             timeline.mark("queue", answer.started_s)
             timeline.mark("infer")
-            # Both variants count people, and zero is nobody.
-            items = [item for item in self._items(answer) if item.score > 0]
+            # Both variants count, and what was counted zero times is no answer.
+            items = [
+                list_item(number, score, models)
+                for number, score in zip(answer.items.tolist(), answer.scores.tolist(), strict=True)
+                if number and score > 0
+            ]
             timeline.mark("rank")
-        return ItemList(items=items, model=ModelRef(variant, self.models.manifest.version))
+        return ItemList(items=items, model=ModelRef(variant, models.manifest.version))
+
+    async def record(self, request: EventsRequest, timeline: Timeline) -> EventsAccepted:
+        """Keep what users did.
+
+        Raises:
+            Overloaded: admission control refused; nothing was kept.
+            StateUnavailable: it cannot be kept; nothing was.
+        """
+        with self._admit(math.inf, "normal"):
+            timeline.mark("admit")
+            accepted = await self.users.record(request)
+            timeline.mark("state")
+        return accepted
 
     async def search(self, request: CatalogueRequest, timeline: Timeline) -> CataloguePage:
         """Items whose title holds every word of the query, the most popular first.
@@ -145,62 +294,49 @@ class RecommendationService:
         Raises:
             Overloaded: admission control refused.
         """
-        with self.limiter.acquire():
+        with self._admit(math.inf, "low"):
             timeline.mark("admit")
-            matching = self.models.catalogue.search(request.query)
-            page = matching[request.offset : request.offset + request.limit]
-            items = [self._catalogue_item(column) for column in page]
+            page = self.inventory.search(request)
             timeline.mark("search")
-        return CataloguePage(total=len(matching), items=items)
-
-    def _catalogue_item(self, column: int) -> CatalogueItem:
-        columns = self.models.catalogue.columns
-        return CatalogueItem(
-            id=columns.ids[column],
-            title=columns.titles[column],
-            year=columns.years[column],
-            genres=columns.genres[column],
-            n_interactions=columns.n_interactions[column],
-        )
-
-    async def describe_models(self) -> Models:
-        """The ladder as it is served, with what was measured when it was trained."""
-        manifest = self.models.manifest
-        return Models(
-            version=manifest.version,
-            dataset=manifest.dataset.name,
-            licence=manifest.dataset.licence,
-            n_items=manifest.dataset.n_items,
-            serving=manifest.serving,
-            ladder=[_describe_variant(variant) for variant in manifest.ladder],
-        )
-
-    async def health(self) -> Health:
-        """What readiness checks want to hear; only a service that is ready can be asked."""
-        return Health(status="ready", model_version=self.models.manifest.version)
+        return page
 
     async def warm_up(self) -> None:
         """Send one request of every variant the whole way, so that the first user meets warm code."""
-        for variant in self.batchers:
-            self._items(await self.batchers[variant].ask(Question((1,), seen=(1,), k=10)))
+        await self.users.past(NOBODY)
+        models = self.models
+        for batcher in models.batchers.values():
+            answer = await batcher.ask(Question((1,), (1,), 10))
+            ranking = rank(
+                answer.items, answer.scores, NO_RULES, models.catalogue, k=10, rng=_UNUSED, seen=(1,)
+            )
+            list_items(ranking, {}, models)
 
-    def _items(self, answer: Answer) -> list[ScoredItem]:
-        catalogue = self.models.catalogue.columns
-        return [
-            ScoredItem(catalogue.ids[number - 1], catalogue.titles[number - 1], round(score, 4))
-            for number, score in zip(answer.items.tolist(), answer.scores.tolist(), strict=True)
-            if number
-        ]
+    def _deadline_s_of(self, terms: Terms, timeline: Timeline) -> float:
+        """When the caller stops waiting, on the clock of `perf_counter`.
+
+        Time that a caller names counts from the request's arrival; the default from here, so that whoever
+        met a starting process and waited for it is not refused for that.
+        """
+        if terms.deadline_s is None:
+            return perf_counter() + self._deadline_s
+        return timeline.started_s + terms.deadline_s
+
+    def _admit(self, deadline_s: float, priority: Priority, *, weight: int = 1) -> Permit:
+        """Take a place, and let the dimmer see how full the house is.
+
+        Raises:
+            Overloaded: there is none.
+        """
+        self._probe.send()
+        now_s = perf_counter()
+        self.dimmer.update(self.limiter.pressure(now_s), now_s)
+        return self.limiter.acquire(deadline_s=deadline_s, priority=priority, weight=weight)
+
+    def _look_for_models(self) -> None:
+        now_s = perf_counter()
+        for registry in self.lines.values():
+            registry.refresh_if_due(now_s)
 
 
-def _describe_variant(variant: Variant) -> ModelVariant:
-    metrics = variant.metrics
-    return ModelVariant(
-        name=variant.name,
-        description=variant.description,
-        bytes=variant.file.bytes,
-        sha256=variant.file.sha256,
-        parameters=variant.parameters,
-        latency_ms=variant.measurement.latency_ms["1"],
-        metrics={"ndcg@10": metrics.ndcg["10"], "hr@10": metrics.hr["10"], "mrr@10": metrics.mrr["10"]},
-    )
+_UNUSED = np.random.default_rng(0)
+"Chances for lists that take none."

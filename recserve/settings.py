@@ -4,7 +4,7 @@ import os
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import msgspec
 from msgspec import Meta
@@ -20,16 +20,53 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
     recserve_models_dir: str = "models"
     "Directory with manifest.json, the models and the catalogue."
+    recserve_models_url: str = ""
+    "URL of a blob container that newer model versions come from, reached with the app's identity or a SAS."
+    recserve_models_connection_string: str = ""
+    "Connection string of the storage account with a container `models`, instead of that URL."
+    recserve_models_cache: str = ""
+    "Directory for downloaded versions; empty: `recserve/models` below the temporary directory."
+    recserve_challenger_dir: str = ""
+    "Directory with a second model version, for arms `challenger/...` of a split; empty: none."
+    recserve_reload_s: Annotated[float, Meta(ge=0, le=86_400)] = 60.0
+    "How often each process looks for a new model version; 0: only when told to."
+    recserve_split: str = ""
+    "Which share of users gets which variant, such as `student=90, int8=10`; empty: all get the default."
+    recserve_split_salt: str = ""
+    "Change it to deal the users out anew."
+    recserve_shadow: str = ""
+    "Variant that is asked too, off the answer's path, and compared; empty: none."
+    recserve_state_tables_url: str = ""
+    "URL of the storage account whose table keeps user histories, reached with the app's identity."
+    recserve_state_tables_connection_string: str = ""
+    "Connection string of that account, instead of its URL. Neither: SQLite."
     recserve_state_path: str = ""
     "SQLite file with user histories; empty: `recserve/state.db` below the temporary directory."
+    recserve_outbox_path: str = ""
+    "SQLite file with events that wait for Table Storage; empty: `recserve/outbox.db` below that directory."
+    recserve_state_ttl_days: Annotated[float, Meta(gt=0, le=3650)] = 90.0
+    "How long an event is kept."
+    recserve_state_timeout_ms: Annotated[float, Meta(gt=0, le=10_000)] = 50.0
+    "Longest a request waits for Table Storage; then it goes on without the stored history."
+    recserve_cached_users: Annotated[int, Meta(ge=0, le=1_000_000)] = 10_000
+    "Users whose histories the process remembers."
+    recserve_cache_s: Annotated[float, Meta(ge=0, le=3600)] = 5.0
+    "How long it trusts them; events posted to other instances show after this."
     recserve_inference_threads: Annotated[int, Meta(ge=1, le=64)] = 1
     "Threads that one model run may use; EP1 has one core."
     recserve_max_batch: Annotated[int, Meta(ge=1, le=1024)] = 32
-    "Largest micro-batch; 1 turns batching off."
+    "Largest micro-batch; the sizes below it are learned; 1 turns batching off."
+    recserve_slo_ms: Annotated[float, Meta(gt=0, le=60_000)] = 25.0
+    "Latency that is promised: batches, limits and brownout keep below it."
+    recserve_deadline_ms: Annotated[float, Meta(gt=0, le=60_000)] = 250.0
+    "When an answer is worthless to a caller that did not say."
+    recserve_admission: Literal["adaptive", "fixed", "off"] = "adaptive"
+    "`adaptive`: the limit of requests in flight is learned; `fixed`: it is the next setting; `off`: no limit "
+    "and no brownout, for measurements."
     recserve_max_in_flight: Annotated[int, Meta(ge=1, le=10_000)] = 64
-    "Requests one process works on at the same time; one more is refused with 429."
+    "Requests one process works on at the same time, at most; one more is refused with 429."
     recserve_brownout_at: Annotated[float, Meta(gt=0, le=1)] = 0.75
-    "Share of `recserve_max_in_flight` in use from which a cheaper variant answers; 1: never."
+    "Pressure from which a growing share of requests is answered by a cheaper variant; 1: never."
     applicationinsights_connection_string: str = ""
     "Where traces and metrics go; empty: nowhere."
     otel_exporter_otlp_endpoint: str = ""
@@ -45,9 +82,20 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
     @property
     def state_path(self) -> Path:
-        if self.recserve_state_path:
-            return APP_ROOT / self.recserve_state_path
-        return Path(tempfile.gettempdir()) / "recserve" / "state.db"
+        return _below_root(self.recserve_state_path, "state.db")
+
+    @property
+    def outbox_path(self) -> Path:
+        return _below_root(self.recserve_outbox_path, "outbox.db")
+
+    @property
+    def models_cache(self) -> Path:
+        return _below_root(self.recserve_models_cache, "models")
+
+
+def _below_root(setting: str, default: str) -> Path:
+    """A path below the app, or what it is called below the temporary directory when it is not set."""
+    return APP_ROOT / setting if setting else Path(tempfile.gettempdir()) / "recserve" / default
 
 
 def read_settings(environ: Mapping[str, str] = os.environ) -> Settings:

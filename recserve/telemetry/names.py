@@ -9,13 +9,18 @@ SCOPE = "recserve"
 # spans
 RECOMMEND = "recommend"
 COLD_START = "cold_start"
+SHADOW = "shadow"
 
 # span attributes
 FAAS_COLDSTART = "faas.coldstart"
 FAAS_NAME = "faas.name"
 STATUS_CODE = "recserve.status_code"
 VARIANT = "recserve.variant"
+REASON = "recserve.variant_reason"
 BASIS = "recserve.basis"
+SEED = "recserve.exploration_seed"
+PROPENSITIES = "recserve.propensities"
+OVERLAP = "recserve.shadow_overlap"
 BATCH_SIZE = "recserve.batch_size"
 IN_FLIGHT = "recserve.in_flight"
 

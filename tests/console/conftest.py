@@ -130,7 +130,7 @@ def service_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     users = directory / "users.csv"
     users.write_text(DEMO_USER)
     environ = os.environ | {"RECSERVE_STATE_PATH": str(directory / "state.db")}
-    load = [sys.executable, "-m", "recserve.state", "load", str(users)]
+    load = [sys.executable, "-m", "recserve.state", "load", "--until-now", str(users)]
     subprocess.run(load, cwd=REPOSITORY, env=environ, check=True, capture_output=True)
     port = free_port()
     url = f"http://127.0.0.1:{port}/api"

@@ -1,8 +1,11 @@
 """A models directory small enough to reason about, and ways to ask the real function app."""
 
+import importlib
 import json
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import azure.functions as func
@@ -150,3 +153,25 @@ def http_request(
         route_params=route or {},
         body=body,
     )
+
+
+@pytest.fixture(scope="session")
+def state_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("state") / "state.db"
+
+
+@pytest.fixture(scope="session")
+def function_app(state_path: Path) -> Iterator[ModuleType]:
+    os.environ["RECSERVE_STATE_PATH"] = str(state_path)
+    yield importlib.import_module("function_app")
+    del os.environ["RECSERVE_STATE_PATH"]
+
+
+@pytest.fixture(scope="session")
+def functions(function_app: ModuleType) -> dict[str, Callable[..., Any]]:
+    return {f.get_function_name(): f.get_user_function() for f in function_app.app.get_functions()}
+
+
+def read(response: func.HttpResponse) -> Any:
+    """The answer, decoded."""
+    return msgspec.json.decode(response.get_body())

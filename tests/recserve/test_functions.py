@@ -1,39 +1,19 @@
 """The functions of the function app, asked as the worker asks them, with the shipped models."""
 
-import importlib
-import os
-from collections.abc import AsyncIterator, Callable, Iterator
+import time
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
-import azure.functions as func
 import msgspec
 import pytest
 
 from recserve.state.sqlite import SqliteStore
-from recserve.state.store import Interaction
-from tests.recserve.conftest import http_request
+from recserve.state.store import Event
+from tests.recserve.conftest import http_request, read
 
 STAR_WARS = [260, 1196, 1210]
 Respond = Callable[..., Any]
-
-
-@pytest.fixture(scope="module")
-def state_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("state") / "state.db"
-
-
-@pytest.fixture(scope="module")
-def function_app(state_path: Path) -> Iterator[ModuleType]:
-    os.environ["RECSERVE_STATE_PATH"] = str(state_path)
-    yield importlib.import_module("function_app")
-    del os.environ["RECSERVE_STATE_PATH"]
-
-
-@pytest.fixture(scope="module")
-def functions(function_app: ModuleType) -> dict[str, Callable[..., Any]]:
-    return {f.get_function_name(): f.get_user_function() for f in function_app.app.get_functions()}
 
 
 @pytest.fixture
@@ -43,8 +23,8 @@ async def users(state_path: Path, functions: object) -> AsyncIterator[SqliteStor
     await store.close()
 
 
-def read(response: func.HttpResponse) -> Any:
-    return msgspec.json.decode(response.get_body())
+def click(user_id: str, item_id: int, *, age_s: float) -> Event:
+    return Event(f"{user_id}-{item_id}", user_id, str(item_id), "click", time.time() - age_s)
 
 
 async def recommend(functions: dict[str, Callable[..., Any]], body: object) -> Any:
@@ -130,7 +110,7 @@ async def test_unknown_user_gets_popular_films_and_says_so(functions: dict) -> N
 
 
 async def test_stored_history_answers_as_the_same_history_sent(functions: dict, users: SqliteStore) -> None:
-    await users.record([Interaction("ana", str(item), float(at)) for at, item in enumerate(STAR_WARS)])
+    await users.record([click("ana", item, age_s=60.0 - place) for place, item in enumerate(STAR_WARS)])
 
     stored = read(await functions["recommend_user"](http_request(route={"user_id": "ana"})))
     posted = read(await recommend(functions, {"user_id": "ana"}))
@@ -143,7 +123,7 @@ async def test_stored_history_answers_as_the_same_history_sent(functions: dict, 
 async def test_history_that_is_sent_continues_the_one_that_is_stored(
     functions: dict, users: SqliteStore
 ) -> None:
-    await users.record([Interaction("ben", "260", 1.0)])
+    await users.record([click("ben", 260, age_s=1.0)])
 
     both = read(await recommend(functions, {"user_id": "ben", "history": [1196, 1210]}))
     sent = read(await recommend(functions, {"history": STAR_WARS}))

@@ -7,10 +7,11 @@ import msgspec
 import pytest
 from azure.functions import HttpResponse
 
-from recserve.bootstrap import Startup
+from recserve.admission.terms import Terms
 from recserve.errors import StartupFailed
 from recserve.http_io import read_json, respond
 from recserve.schemas import RecommendRequest
+from recserve.startup import Startup
 from recserve.telemetry.timeline import Timeline
 from tests.recserve.conftest import http_request
 
@@ -26,7 +27,9 @@ def start(models_dir: Path, **settings: str) -> Startup:
 async def recommend(startup: Startup) -> HttpResponse:
     request = http_request("POST", json_body={"history": [10]})
     return await respond(
-        startup, "recommend", lambda s, timeline: s.recommend(read_json(request, RecommendRequest), timeline)
+        startup,
+        "recommend",
+        lambda s, timeline: s.recommend(read_json(request, RecommendRequest), Terms(), timeline),
     )
 
 
@@ -102,16 +105,22 @@ async def test_full_process_answers_429_and_says_when_to_come_back(models_dir: P
 
 
 async def test_pressure_turns_to_the_cheaper_variant_before_it_refuses(models_dir: Path) -> None:
-    startup = start(models_dir, RECSERVE_MAX_IN_FLIGHT="2", RECSERVE_BROWNOUT_AT="0.5")
+    startup = start(models_dir, RECSERVE_MAX_IN_FLIGHT="2", RECSERVE_BROWNOUT_AT="0.45")
     service = await startup.service()
 
-    with service.limiter.acquire():
-        pressed = await recommend(startup)
     relaxed = await recommend(startup)
+    with service.limiter.acquire():
+        for _ in range(100):
+            await asyncio.sleep(0.01)
+            pressed = await recommend(startup)
+            if service.dimmer.level == 1:
+                break
 
-    answers = [msgspec.json.decode(response.get_body()) for response in (pressed, relaxed)]
-    assert [answer["model"]["variant"] for answer in answers] == ["popular", "near"]
-    assert [answer["basis"] for answer in answers] == ["overload", "history"]
+    answers = [msgspec.json.decode(response.get_body()) for response in (relaxed, pressed)]
+    assert [answer["model"]["variant"] for answer in answers] == ["near", "popular"]
+    assert [answer["model"]["reason"] for answer in answers] == ["default", "brownout"]
+    assert [answer["basis"] for answer in answers] == ["history", "overload"]
+    assert [answer["degraded"] for answer in answers] == [[], ["brownout"]]
 
 
 async def test_request_that_is_cancelled_gives_its_place_back(models_dir: Path) -> None:

@@ -13,8 +13,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from recserve.inference.loading import load_models
 from recserve.inference.manifest import read_manifest
-from recserve.inference.registry import load_models
 from recserve.inference.session import ScoringSession
 from tests.training.conftest import N_ITEMS
 

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from recserve.errors import InvalidModels
+from recserve.inference.loading import load_models
 from recserve.inference.manifest import MANIFEST_NAME, describe_file
-from recserve.inference.registry import load_models
 from tests.recserve.conftest import N_ITEMS, write_lookup_model, write_models
 from training.verification import verify
 

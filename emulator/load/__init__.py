@@ -1,0 +1,1 @@
+"""Open-loop load: requests leave when the schedule says, whatever became of the ones before."""
