@@ -9,6 +9,9 @@ import pytest
 
 pytest_plugins = ["tests.azurite"]
 
+# A busy machine must not turn answers into refusals; tests of deadlines set their own.
+os.environ.setdefault("RECSERVE_DEADLINE_MS", "60000")
+
 ROOT = Path(__file__).resolve().parent.parent
 SHARED = ROOT.parent / "shared"
 
