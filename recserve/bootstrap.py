@@ -24,8 +24,6 @@ DELAY_SHARE = 1 / 8
 "Share of the SLO that requests may wait for the event loop before some are refused: they pay it about twice."
 RTT_SHARE = 1 / 3
 "Share of the SLO up to which longer answers are batching and no queue."
-INITIAL_LIMIT = 16
-"Requests in flight that are allowed before anything has been learned."
 MAX_WAITING = 1024
 "Requests that may wait for one model."
 UNLIMITED = 10**9
@@ -107,8 +105,9 @@ def _build_limit(settings: Settings) -> "Limit":
     match settings.recserve_admission:
         case "adaptive":
             most = settings.recserve_max_in_flight
+            # From the top: a burst at a fresh process must not be refused for what nobody has measured.
             return GradientLimit(
-                initial=min(INITIAL_LIMIT, most),
+                initial=most,
                 maximum=most,
                 rtt_floor_s=settings.recserve_slo_ms / 1e3 * RTT_SHARE,
             )

@@ -9,8 +9,9 @@ import pytest
 
 pytest_plugins = ["tests.azurite"]
 
-# A busy machine must not turn answers into refusals; tests of deadlines set their own.
-os.environ.setdefault("RECSERVE_DEADLINE_MS", "60000")
+# A busy machine must not turn answers into refusals or cheaper ones; tests of these set their own.
+for setting, value in {"DEADLINE_MS": "60000", "SLO_MS": "60000", "BROWNOUT_AT": "1"}.items():
+    os.environ.setdefault(f"RECSERVE_{setting}", value)
 
 ROOT = Path(__file__).resolve().parent.parent
 SHARED = ROOT.parent / "shared"

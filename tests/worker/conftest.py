@@ -169,7 +169,7 @@ class Worker:
         """The function that answers a request, and its route values."""
         for name, pattern, methods in self._routes:
             if method in methods and (matched := pattern.fullmatch(urlsplit(target).path)):
-                return name, {key: unquote(value) for key, value in matched.groupdict().items()}
+                return name, {key: _unquote(value) for key, value in matched.groupdict().items() if value}
         raise AssertionError(f"no function answers {method} {target}")
 
     def ask(self, *requests: httpx.Request) -> list[Answer]:
@@ -199,12 +199,19 @@ class Worker:
 
 
 def _pattern(route: str) -> str:
-    """A route template as a regular expression."""
-    literals_and_names = re.split(r"\{(\w+)\}", route)
+    """A route template as a regular expression; a parameter that may be absent takes its slash along."""
+    literals_and_names = re.split(r"(/\{\w+\?\}|\{\w+\})", route)
     return "".join(
-        f"(?P<{part}>[^/]+)" if is_name else re.escape(part)
+        (f"(?:/(?P<{part[2:-2]}>[^/]+))?" if part.endswith("?}") else f"(?P<{part[1:-1]}>[^/]+)")
+        if is_name
+        else re.escape(part)
         for part, is_name in zip(literals_and_names, itertools.cycle((False, True)), strict=False)
     )
+
+
+def _unquote(value: str) -> str:
+    """A route value as ASP.NET Core decodes it: all but slashes."""
+    return unquote(value.replace("%2F", "%252F").replace("%2f", "%252f"))
 
 
 def _query(target: str) -> dict[str, str]:
@@ -295,6 +302,10 @@ def environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     histories.write_text(f"user_id,item_id,timestamp\n{KNOWN_USER},356,1\n{KNOWN_USER},296,2\n")
     inherited = {name: os.environ[name] for name in WHAT_PROCESSES_INHERIT if name in os.environ}
     env = inherited | {
+        # A busy machine must not turn answers into refusals or cheaper ones.
+        "RECSERVE_DEADLINE_MS": "60000",
+        "RECSERVE_SLO_MS": "60000",
+        "RECSERVE_BROWNOUT_AT": "1",
         "RECSERVE_MODELS_DIR": str(MODELS_DIR),
         "RECSERVE_STATE_PATH": str(directory / "state.db"),
     }
