@@ -35,11 +35,14 @@ class Permit:
         pressure: what the request met when it came in, as of `Limiter.pressure`.
     """
 
-    __slots__ = ("_in_flight", "_limiter", "_started_s", "_weight", "pressure")
+    __slots__ = ("_in_flight", "_is_typical", "_limiter", "_started_s", "_weight", "pressure")
 
-    def __init__(self, limiter: "Limiter", *, weight: int, started_s: float, pressure: float) -> None:
+    def __init__(
+        self, limiter: "Limiter", *, weight: int, started_s: float, pressure: float, is_typical: bool
+    ) -> None:
         self._limiter = limiter
         self._weight = weight
+        self._is_typical = is_typical
         self._started_s = started_s
         self._in_flight = limiter.in_flight
         self.pressure = pressure
@@ -52,7 +55,12 @@ class Permit:
     ) -> None:
         self._limiter.in_flight -= self._weight
         if kind is None:  # how long a request took to fail, or to be given up, says nothing about the rest
-            self._limiter.learn(self._started_s, weight=self._weight, in_flight=self._in_flight)
+            self._limiter.learn(
+                self._started_s,
+                weight=self._weight,
+                in_flight=self._in_flight,
+                is_typical=self._is_typical,
+            )
 
 
 class Limiter:
@@ -107,13 +115,19 @@ class Limiter:
         return self._shed.share
 
     def acquire(
-        self, *, deadline_s: float = math.inf, priority: Priority = "normal", weight: int = 1
+        self,
+        *,
+        deadline_s: float = math.inf,
+        priority: Priority = "normal",
+        weight: int = 1,
+        is_typical: bool = True,
     ) -> Permit:
         """Take a place.
 
         Args:
             deadline_s: when the caller stops waiting, on our clock; infinity for never.
             priority: low priority is refused first.
+            is_typical: whether what it takes tells what others take.
             weight: places taken. More than half of the limit counts as half, since the place for it
                 would never be free under load.
 
@@ -137,7 +151,9 @@ class Limiter:
             raise self._refusal("queueing_delay", weight, now_s)
         self.in_flight = in_flight + weight
         pressure = max(in_flight / limit, delay_s / self._target_delay_s)
-        return Permit(self, weight=weight, started_s=now_s, pressure=pressure)
+        return Permit(
+            self, weight=weight, started_s=now_s, pressure=pressure, is_typical=is_typical and weight == 1
+        )
 
     def pressure(self, now_s: float) -> float:
         """How close to overload the process is: 1 is there, and beyond 1 it is behind.
@@ -151,11 +167,11 @@ class Limiter:
         age_s = now_s - self._answered_s
         return self._service_s * 0.5 ** (age_s / SERVICE_TIME_HALF_LIFE_S) if self._service_s else 0.0
 
-    def learn(self, started_s: float, *, weight: int, in_flight: int) -> None:
+    def learn(self, started_s: float, *, weight: int, in_flight: int, is_typical: bool) -> None:
         """A request was answered."""
         now_s = self._clock()
         self._answered.add(weight, now_s)
-        if weight > 1:  # it took longer for its size, not for a queue
+        if not is_typical:  # it took longer for its size or its kind, not for a queue
             return
         rtt_s = now_s - started_s
         if self._service_s:

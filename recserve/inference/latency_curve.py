@@ -30,11 +30,12 @@ class LatencyCurve:
     where it is asked.
     """
 
-    __slots__ = ("_a", "_b", "_n", "_nd", "_nn", "_sum_d", "_weight", "largest_seen")
+    __slots__ = ("_a", "_b", "_n", "_nd", "_nn", "_spread", "_sum_d", "_weight", "largest_seen")
 
     def __init__(self) -> None:
         self._weight = self._n = self._nn = self._sum_d = self._nd = 0.0
         self._a = self._b = math.nan
+        self._spread = 0.0
         self.largest_seen = 0
         "Largest batch that has been run."
 
@@ -50,7 +51,7 @@ class LatencyCurve:
         if n > self.largest_seen:
             self.largest_seen = n
         mean_n, mean_d = self._n / self._weight, self._sum_d / self._weight
-        spread = self._nn / self._weight - mean_n * mean_n
+        self._spread = spread = self._nn / self._weight - mean_n * mean_n
         steepest = mean_d / mean_n
         if spread > MIN_SPREAD:
             self._b = max(0.0, min(steepest, (self._nd / self._weight - mean_n * mean_d) / spread))
@@ -72,6 +73,9 @@ class LatencyCurve:
         There, throughput is r / (r + 1) of what endless batches would reach: 90 % with r = 9. Never more
         than twice the largest batch seen, so that what nobody measured is entered in steps.
 
+        When all recent runs had one size, the slope is a memory: the knee is then the next step, so that a
+        slope that stalls once made too steep is measured again and does not hold batches small for ever.
+
         Source: Kleinrock, "Power and deterministic rules of thumb for probabilistic problems in computer
         communications", ICC 1979.
 
@@ -79,7 +83,8 @@ class LatencyCurve:
             throughput_weight: r; how much more throughput counts than latency.
         """
         step = self._next_step()
-        wanted = throughput_weight * self._a / self._b if self._b > 0 else math.inf
+        is_known = self._b > 0 and self._spread > MIN_SPREAD
+        wanted = throughput_weight * self._a / self._b if is_known else math.inf
         return max(SMALLEST_KNEE, step if wanted >= step else round(wanted))
 
     def largest_within(self, budget_s: float) -> int:

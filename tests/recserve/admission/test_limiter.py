@@ -256,3 +256,16 @@ def test_retry_after_is_sane_whatever_happened(n_refused: int, n_answered: int) 
 def test_reserved_share_must_leave_something(clock: Clock) -> None:
     with pytest.raises(ValueError, match="reserved share"):
         Limiter(FixedLimit(1), delay=QueueingDelay(), target_delay_s=1, reserved_share=1.0)
+
+
+def test_work_of_another_kind_teaches_nothing_about_answers(clock: Clock) -> None:
+    limit = RecordingLimit()
+    limiter = build(limit, clock)
+    answer(limiter, clock, n=5, rtt_s=0.002)
+    n_samples = len(limit.samples)
+    for _ in range(50):
+        with limiter.acquire(is_typical=False):
+            clock.now_s += 0.5
+    limiter.acquire(deadline_s=clock.now_s + 0.01)
+
+    assert len(limit.samples) == n_samples

@@ -126,3 +126,16 @@ def test_curve_never_falls_and_its_sizes_are_possible(runs: list[tuple[int, floa
     assert durations[0] >= 0
     assert 2 <= curve.knee() <= max(2, 2 * curve.largest_seen)
     assert 0 <= curve.largest_within(budget_s) <= max(1, 2 * curve.largest_seen)
+
+
+def test_slope_that_a_stall_made_too_steep_does_not_hold_batches_small() -> None:
+    curve = LatencyCurve()
+    for n, duration_s in ((1, 1e-3), (2, 3e-3)):  # a stall in the second run: batching seems to buy nothing
+        curve.observe(n, duration_s)
+    sizes = []
+    for _ in range(2000):
+        sizes.append(min(curve.knee(), 32))
+        curve.observe(sizes[-1], 1e-3 + 1e-4 * sizes[-1])
+
+    assert sizes[0] == 2
+    assert sizes[-1] == 32
