@@ -53,6 +53,7 @@ from training.scorers import BlendScorer, CountsScorer, PopularScorer, recommend
 from training.scoring_head import HeadKind, export_with_head
 from training.selection import append_selection
 from training.sequences import Sequences, pad, read_sequences
+from training.static_ranking import write_static_ranking
 
 BLEND_WEIGHTS = (0.0, 0.05, 0.1, 0.2, 0.3, 0.5, 0.7, 1.0)
 "Weights of counts beside SASRec that are tried on validation; 0 is SASRec alone."
@@ -259,6 +260,9 @@ def choose_weight(model: SasRec, counts: CountsScorer, sequences: Sequences) -> 
 def export_rung(rung: Rung, staging: Path, sequences: Sequences, config: RunConfig) -> Path:
     """Write a rung's graph into the staging directory."""
     path = staging / f"{rung.name}.onnx"
+    if isinstance(rung.scorer, PopularScorer):
+        write_static_ranking(rung.scorer.scores(), path)
+        return path
     with tempfile.TemporaryDirectory(dir=staging) as folder:
         if rung.head != "flat":
             assert isinstance(rung.scorer, SasRec)

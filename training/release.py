@@ -104,7 +104,7 @@ def write_release(
     (staging / MANIFEST_NAME).write_bytes(msgspec.json.format(msgspec.json.encode(manifest), indent=2))
     (staging / TERMS_NAME).write_text(dataset.terms, encoding="utf-8")
     (staging / "README.md").write_text(write_card(manifest), encoding="utf-8")
-    _replace(target, staging)
+    replace(target, staging)
     return manifest
 
 
@@ -175,7 +175,13 @@ def _digest(files: list[ModelFile]) -> str:
     return hashlib.sha256("".join(file.sha256 for file in files).encode()).hexdigest()[:8]
 
 
-def _replace(target: Path, staging: Path) -> None:
+def replace(target: Path, staging: Path) -> None:
+    """Put a complete models directory in the place of the one that is served, by renaming both.
+
+    Args:
+        target: the models directory; nothing need be there yet.
+        staging: the other one, on the same file system; gone from where it was.
+    """
     staging.chmod(0o755)
     old = target.with_name(f".{target.name}-replaced")
     if target.exists():

@@ -71,6 +71,10 @@ class PopularScorer(nn.Module):
         super().__init__()
         self.register_buffer("popularity", torch.from_numpy(popularity.astype(np.float32)))  # (n_items,)
 
+    def scores(self) -> NDArray[np.float32]:
+        """The scores that everybody gets, (n_items,)."""
+        return cast(NDArray[np.float32], cast(Tensor, self.popularity).numpy())
+
     def forward(self, history: Tensor) -> Tensor:
         return cast(Tensor, self.popularity).expand(history.shape[0], -1)
 
