@@ -2,11 +2,12 @@
 
 from functools import partial
 
-from azure.functions import AuthLevel, FunctionApp, HttpRequest, HttpResponse, TimerRequest
+from azure.functions import AuthLevel, Context, FunctionApp, HttpRequest, HttpResponse, TimerRequest
 from azure.functions.warmup import WarmUpContext
 
 from recserve.http_io import encode, read_json, read_params, read_terms, respond
 from recserve.openapi import describe
+from recserve.process import cold_start, startup  # isort: split  before the first heavy import
 from recserve.schemas import (
     CatalogueRequest,
     EventsRequest,
@@ -19,85 +20,102 @@ from recserve.schemas import (
     SimilarRequest,
     UserRequest,
 )
-from recserve.startup import Startup
 
 app = FunctionApp(http_auth_level=AuthLevel.FUNCTION)
-startup = Startup()
 answer = partial(respond, startup)
+cold_start.timeline.mark("import recserve")
 
 
 @app.route("recommend", methods=["POST"])
-async def recommend(req: HttpRequest) -> HttpResponse:
+async def recommend(req: HttpRequest, context: Context) -> HttpResponse:
     return await answer(
         "recommend",
         lambda s, timeline: s.recommend(read_json(req, RecommendRequest), read_terms(req), timeline),
+        req,
+        context,
     )
 
 
 @app.route("recommend/batch", methods=["POST"])
-async def recommend_batch(req: HttpRequest) -> HttpResponse:
+async def recommend_batch(req: HttpRequest, context: Context) -> HttpResponse:
     return await answer(
         "recommend_batch",
         lambda s, timeline: s.recommend_batch(
             read_json(req, RecommendBatchRequest), read_terms(req), timeline
         ),
+        req,
+        context,
     )
 
 
 @app.route("recommend/{user_id}", methods=["GET"])
-async def recommend_user(req: HttpRequest) -> HttpResponse:
+async def recommend_user(req: HttpRequest, context: Context) -> HttpResponse:
     return await answer(
         "recommend_user",
         lambda s, timeline: s.recommend(
             read_params(req, RecommendUserRequest).full(), read_terms(req), timeline
         ),
+        req,
+        context,
     )
 
 
 @app.route("events", methods=["POST"])
-async def events(req: HttpRequest) -> HttpResponse:
-    return await answer("events", lambda s, timeline: s.record(read_json(req, EventsRequest), timeline))
+async def events(req: HttpRequest, context: Context) -> HttpResponse:
+    return await answer(
+        "events", lambda s, timeline: s.record(read_json(req, EventsRequest), timeline), req, context
+    )
 
 
 @app.route("users/{user_id?}", methods=["GET"])
-async def export_user(req: HttpRequest) -> HttpResponse:
-    return await answer("export_user", lambda s, _: s.users.export(read_params(req, UserRequest)))
+async def export_user(req: HttpRequest, context: Context) -> HttpResponse:
+    return await answer(
+        "export_user", lambda s, _: s.users.export(read_params(req, UserRequest)), req, context
+    )
 
 
 @app.route("users/{user_id?}", methods=["DELETE"])
-async def erase_user(req: HttpRequest) -> HttpResponse:
-    return await answer("erase_user", lambda s, _: s.users.erase(read_params(req, UserRequest)))
+async def erase_user(req: HttpRequest, context: Context) -> HttpResponse:
+    return await answer("erase_user", lambda s, _: s.users.erase(read_params(req, UserRequest)), req, context)
 
 
 @app.route("items", methods=["GET"])
-async def items(req: HttpRequest) -> HttpResponse:
-    return await answer("items", lambda s, timeline: s.search(read_params(req, CatalogueRequest), timeline))
+async def items(req: HttpRequest, context: Context) -> HttpResponse:
+    return await answer(
+        "items", lambda s, timeline: s.search(read_params(req, CatalogueRequest), timeline), req, context
+    )
 
 
 @app.route("items/{item_id}/similar", methods=["GET"])
-async def similar(req: HttpRequest) -> HttpResponse:
+async def similar(req: HttpRequest, context: Context) -> HttpResponse:
     return await answer(
         "similar",
         lambda s, timeline: s.similar(read_params(req, SimilarRequest), read_terms(req), timeline),
+        req,
+        context,
     )
 
 
 @app.route("popular", methods=["GET"])
-async def popular(req: HttpRequest) -> HttpResponse:
+async def popular(req: HttpRequest, context: Context) -> HttpResponse:
     return await answer(
         "popular",
         lambda s, timeline: s.popular(read_params(req, PopularRequest), read_terms(req), timeline),
+        req,
+        context,
     )
 
 
 @app.route("models", methods=["GET"])
-async def models(req: HttpRequest) -> HttpResponse:
-    return await answer("models", lambda s, _: s.inventory.models())
+async def models(req: HttpRequest, context: Context) -> HttpResponse:
+    return await answer("models", lambda s, _: s.inventory.models(), req, context)
 
 
 @app.route("models/reload", methods=["POST"], auth_level=AuthLevel.ADMIN)
-async def reload_models(req: HttpRequest) -> HttpResponse:
-    return await answer("reload_models", lambda s, _: s.inventory.reload(read_json(req, ReloadRequest)))
+async def reload_models(req: HttpRequest, context: Context) -> HttpResponse:
+    return await answer(
+        "reload_models", lambda s, _: s.inventory.reload(read_json(req, ReloadRequest)), req, context
+    )
 
 
 @app.timer_trigger("timer", schedule="0 */5 * * * *", use_monitor=False)
@@ -111,8 +129,8 @@ async def health_live(req: HttpRequest) -> HttpResponse:
 
 
 @app.route("health/ready", methods=["GET"], auth_level=AuthLevel.ANONYMOUS)
-async def health_ready(req: HttpRequest) -> HttpResponse:
-    return await answer("health_ready", lambda s, _: s.inventory.health(), wait_s=0)
+async def health_ready(req: HttpRequest, context: Context) -> HttpResponse:
+    return await answer("health_ready", lambda s, _: s.inventory.health(), req, context, wait_s=0)
 
 
 @app.route("openapi.json", methods=["GET"], auth_level=AuthLevel.ANONYMOUS)

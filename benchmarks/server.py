@@ -7,7 +7,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Generator, Mapping
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +20,7 @@ START_LIMIT_S = 60.0
 class Server:
     port: int
     pid: int
+    log: Path
 
     def cpu_s(self) -> float:
         """Processor time that the process has used."""
@@ -33,8 +34,16 @@ class Server:
 
 
 @contextmanager
-def serving(settings: Mapping[str, str], *, core: int, log: Path) -> Generator[Server, None, None]:
+def serving(
+    settings: Mapping[str, str], *, core: int, log: Path, options: Sequence[str] = ()
+) -> Generator[Server, None, None]:
     """Start the app with these settings on one core, wait until it is ready, stop it in the end.
+
+    Args:
+        settings: app settings, over those of `local.settings.json`.
+        core: the processor core it runs on.
+        log: where its output goes.
+        options: of `python -m emulator start`.
 
     Raises:
         RuntimeError: it did not get ready; the message ends with its log.
@@ -42,16 +51,16 @@ def serving(settings: Mapping[str, str], *, core: int, log: Path) -> Generator[S
     port = _free_port()
     with log.open("w") as output:
         process = subprocess.Popen(
-            [sys.executable, "-m", "emulator", "start", "--port", str(port)],
+            [sys.executable, "-m", "emulator", "start", "--port", str(port), *options],
             cwd=ROOT,
-            env={**os.environ, "OMP_NUM_THREADS": "1", **settings},
+            env={**os.environ, "PYTHONUNBUFFERED": "1", "OMP_NUM_THREADS": "1", **settings},
             stdout=output,
             stderr=subprocess.STDOUT,
         )
     try:
         os.sched_setaffinity(process.pid, {core})
         _wait_until_ready(process, port, log)
-        yield Server(port, process.pid)
+        yield Server(port, process.pid, log)
     finally:
         process.terminate()
         try:

@@ -56,7 +56,7 @@ def build_service(
     from recserve.service import RecommendationService
     from recserve.users import Users
 
-    timeline.mark("imports")
+    timeline.mark("import recserve")
     split = read_split(settings.recserve_split, salt=settings.recserve_split_salt)
     shadow = Shadow(settings.recserve_shadow, record) if settings.recserve_shadow else None
     also = {CURRENT: {shadow.variant} if shadow else set(), CHALLENGER: set()}

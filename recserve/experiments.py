@@ -143,5 +143,6 @@ class Shadow:
         overlap = len(set(shown.tolist()) & set(answer.items.tolist())) / len(shown)
         self.n_compared += 1
         self._overlap_sum += overlap
-        timeline.attributes |= {names.VARIANT: self.variant, names.OVERLAP: overlap}
+        timeline.attributes[names.VARIANT] = self.variant
+        timeline.measurements[names.OVERLAP] = overlap
         self._observe(timeline)

@@ -59,7 +59,13 @@ encoder = msgspec.json.Encoder()
 
 
 async def respond(
-    startup: Startup, name: str, answer: Answer, *, wait_s: float = STARTUP_WAIT_S
+    startup: Startup,
+    name: str,
+    answer: Answer,
+    req: func.HttpRequest | None = None,
+    context: func.Context | None = None,
+    *,
+    wait_s: float = STARTUP_WAIT_S,
 ) -> func.HttpResponse:
     """Answer one request with the service, or say as a problem why not.
 
@@ -67,22 +73,34 @@ async def respond(
         startup: where the service comes from.
         name: the function's name, for telemetry.
         answer: asks the service; reads the request, so that what is wrong with it is answered here too.
+        req: the request, for its place in a trace.
+        context: the invocation, for the same.
         wait_s: how long to wait for a process that is still starting.
     """
     timeline = Timeline(name)
-    timeline.is_cold = wait_s > 0 and startup.meet()
+    timeline.belong_to(context, req.headers if req is not None else None)
+    if wait_s > 0:
+        startup.meet(timeline)
     try:
         service = await startup.service(wait_s=wait_s)
         timeline.mark("startup")
         response = encode(await answer(service, timeline))
     except RecserveError as err:
+        timeline.error = type(err)
         response = encode_problem(err)
+        if isinstance(err, Overloaded):
+            timeline.attributes[names.SHED_REASON] = err.reason
     except Exception as err:
+        timeline.error = type(err)
         log.exception("%s failed", name)
         response = encode_problem(err)
+    except BaseException as err:  # the caller went away, or the worker stops
+        timeline.error = type(err)
+        timeline.mark("encode")
+        startup.record(timeline)
+        raise
     timeline.mark("encode")
     timeline.attributes[names.STATUS_CODE] = response.status_code
-    timeline.attributes[names.FAAS_COLDSTART] = timeline.is_cold
     response.headers["server-timing"] = ", ".join(
         f"{phase};dur={(end_s - start_s) * 1e3:.3f}" for phase, start_s, end_s in timeline.phases()
     )
@@ -151,10 +169,10 @@ def read_terms(req: func.HttpRequest) -> Terms:
     if deadline_ms is None:
         return Terms(priority=cast(Priority, priority))
     try:
-        deadline_s = float(deadline_ms) / 1e3
+        wanted_ms = float(deadline_ms)
     except ValueError:
-        deadline_s = math.nan
-    if not 0 < deadline_s <= MAX_DEADLINE_S:
+        wanted_ms = math.nan
+    if not 0 < wanted_ms <= MAX_DEADLINE_S * 1e3:
         allowed = f"milliseconds, more than 0 and at most {MAX_DEADLINE_S * 1e3:g}"
         raise InvalidRequest(
             f"{DEADLINE_HEADER}: {shorten(deadline_ms)!r} is not allowed; send {allowed}",
@@ -162,7 +180,7 @@ def read_terms(req: func.HttpRequest) -> Terms:
             value=deadline_ms,
             allowed=allowed,
         )
-    return Terms(deadline_s, cast(Priority, priority))
+    return Terms(wanted_ms / 1e3, cast(Priority, priority))
 
 
 def _require_json(headers: Mapping[str, str]) -> None:

@@ -4,9 +4,9 @@ The functions cannot be asked for their routes: `FunctionApp.get_functions` work
 called it. A test holds this table against them.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
@@ -15,18 +15,36 @@ from recserve.admission.terms import DEADLINE_HEADER, MAX_DEADLINE_S, PRIORITY_H
 
 REF = "#/components/schemas/{name}"
 
+DESCRIPTION = (
+    "Personalised recommendations. Integers are written without a fraction or an exponent: `10`, not `10.0`. "
+    "Rules between several fields are checked too; whoever breaks one is told field, value and remedy."
+)
+
+Key = Literal["none", "function", "master"]
+"What a caller shows to the host; `master` is what functions of level `admin` want."
+
+KEYS: Mapping[Key, Sequence[Mapping[str, Sequence[str]]]] = {
+    "none": [],
+    "function": [{"function_key": []}],
+    "master": [{"master_key": []}],
+}
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Operation:
     method: str
     path: str
-    "Below the host's route prefix."
+    "Below the host's route prefix; a parameter marked `?` may stand in the query instead."
     summary: str
     answer: type[msgspec.Struct] | None
+    "None for an object that has no schema of its own."
     body: type[schemas.Request] | None = None
     params: type[schemas.Request] | None = None
     headers: Sequence[dict[str, Any]] = ()
     problems: Sequence[int] = ()
+    key: Key = "function"
+    is_served: bool = True
+    "Whether the service is asked; answers then say how long that took, and a failure is a problem."
 
 
 TERMS: Sequence[dict[str, Any]] = (
@@ -34,7 +52,12 @@ TERMS: Sequence[dict[str, Any]] = (
         "name": DEADLINE_HEADER,
         "in": "header",
         "description": "Milliseconds from the request's arrival after which the answer is worthless.",
-        "schema": {"type": "number", "exclusiveMinimum": 0, "maximum": MAX_DEADLINE_S * 1e3},
+        "schema": {
+            "type": "number",
+            "exclusiveMinimum": 0,
+            "maximum": MAX_DEADLINE_S * 1e3,
+            "examples": [250],
+        },
     },
     {
         "name": PRIORITY_HEADER,
@@ -44,7 +67,24 @@ TERMS: Sequence[dict[str, Any]] = (
     },
 )
 
-OPERATIONS = {
+TIMED = {
+    "server-timing": {
+        "description": "How many milliseconds each phase of the request took.",
+        "required": True,
+        "schema": {"type": "string"},
+    }
+}
+WITH_RETURN = {
+    "retry-after": {
+        "description": "Seconds until there is likely to be room.",
+        "required": True,
+        "schema": {"type": "integer", "minimum": 1},
+    }
+}
+WITHOUT_SLASH = {"not": {"pattern": "/|%2[Ff]"}}
+"The host hands on an encoded slash as it came, so that it cannot be told from the text `%2F`."
+
+OPERATIONS: Mapping[str, Operation] = {
     "recommend": Operation(
         method="post",
         path="/recommend",
@@ -82,15 +122,15 @@ OPERATIONS = {
     ),
     "export_user": Operation(
         method="get",
-        path="/users/{user_id}",
-        summary="Everything stored about a user; ids with a slash go into the query: /users?user_id=",
+        path="/users/{user_id?}",
+        summary="Everything stored about a user",
         params=schemas.UserRequest,
         answer=schemas.UserExport,
         problems=(400, 503),
     ),
     "erase_user": Operation(
         method="delete",
-        path="/users/{user_id}",
+        path="/users/{user_id?}",
         summary="Erase everything stored about a user",
         params=schemas.UserRequest,
         answer=schemas.UserErased,
@@ -102,12 +142,12 @@ OPERATIONS = {
         summary="Search the catalogue by title",
         params=schemas.CatalogueRequest,
         answer=schemas.CataloguePage,
-        problems=(400, 503),
+        problems=(400, 429, 503),
     ),
     "similar": Operation(
         method="get",
         path="/items/{item_id}/similar",
-        summary="Items that people took together with this one",
+        summary="Items that were taken together with this one",
         params=schemas.SimilarRequest,
         answer=schemas.ItemList,
         headers=TERMS,
@@ -116,7 +156,7 @@ OPERATIONS = {
     "popular": Operation(
         method="get",
         path="/popular",
-        summary="The items most people took",
+        summary="The items that were taken most",
         params=schemas.PopularRequest,
         answer=schemas.ItemList,
         headers=TERMS,
@@ -136,9 +176,15 @@ OPERATIONS = {
         body=schemas.ReloadRequest,
         answer=schemas.Reload,
         problems=(400, 413, 415, 503),
+        key="master",
     ),
     "health_live": Operation(
-        method="get", path="/health/live", summary="Is the process alive", answer=schemas.Health
+        method="get",
+        path="/health/live",
+        summary="Is the process alive",
+        answer=schemas.Health,
+        key="none",
+        is_served=False,
     ),
     "health_ready": Operation(
         method="get",
@@ -146,8 +192,16 @@ OPERATIONS = {
         summary="Are the models loaded and warm",
         answer=schemas.Health,
         problems=(503,),
+        key="none",
     ),
-    "openapi": Operation(method="get", path="/openapi.json", summary="This document", answer=None),
+    "openapi": Operation(
+        method="get",
+        path="/openapi.json",
+        summary="This document",
+        answer=None,
+        key="none",
+        is_served=False,
+    ),
 }
 
 
@@ -162,59 +216,102 @@ def describe() -> dict[str, Any]:
     _, components = msgspec.json.schema_components(
         sorted(kinds, key=lambda kind: kind.__name__), ref_template=REF
     )
+    for request in _requests(schemas.Request):
+        if request.extra_json_schema and request.__name__ in components:
+            components[request.__name__] |= request.extra_json_schema
     paths: dict[str, dict[str, Any]] = {}
     for name, operation in OPERATIONS.items():
-        paths.setdefault(operation.path, {})[operation.method] = _describe(name, operation)
+        for path, operation_id in _paths(name, operation):
+            described = _describe(operation_id, operation, path)
+            paths.setdefault(path, {})[operation.method] = described
     return {
         "openapi": "3.1.0",
-        "info": {"title": "Recserve", "version": __version__, "description": "Personalised recommendations."},
+        "info": {"title": "Recserve", "version": __version__, "description": DESCRIPTION},
         "servers": [{"url": "/api"}],
-        "security": [{"function_key": []}, {}],
         "paths": paths,
         "components": {
             "schemas": components,
             "securitySchemes": {
-                "function_key": {"type": "apiKey", "in": "header", "name": "x-functions-key"}
+                "function_key": _key_scheme("A key of the function, the host's key or the master key"),
+                "master_key": _key_scheme("The master key"),
             },
         },
     }
 
 
-def _describe(name: str, operation: Operation) -> dict[str, Any]:
-    described: dict[str, Any] = {"operationId": name, "summary": operation.summary}
-    parameters = [*(_parameters(operation.params) if operation.params else ()), *operation.headers]
+def _requests(base: type[schemas.Request]) -> Iterator[type[schemas.Request]]:
+    for kind in base.__subclasses__():
+        yield kind
+        yield from _requests(kind)
+
+
+def _key_scheme(what: str) -> dict[str, str]:
+    return {
+        "type": "apiKey",
+        "in": "header",
+        "name": "x-functions-key",
+        "description": f"{what}; `?code=` carries it too. A local host asks for it with `--enable-auth` only.",
+    }
+
+
+def _paths(name: str, operation: Operation) -> Iterator[tuple[str, str]]:
+    """The paths of an operation and what it is called there; OpenAPI knows no optional parts of a path."""
+    yield operation.path.replace("?}", "}"), name
+    if "?}" in operation.path:
+        yield operation.path.rpartition("/")[0], f"{name}_by_query"
+
+
+def _describe(operation_id: str, operation: Operation, path: str) -> dict[str, Any]:
+    described: dict[str, Any] = {
+        "operationId": operation_id,
+        "summary": operation.summary,
+        "security": KEYS[operation.key],
+    }
+    parameters = [*(_parameters(operation.params, path) if operation.params else ()), *operation.headers]
     if parameters:
         described["parameters"] = parameters
     if operation.body is not None:
         described["requestBody"] = {"required": True, "content": _content("application/json", operation.body)}
+    described["responses"] = dict(sorted(_responses(operation)))
+    return described
+
+
+def _responses(operation: Operation) -> Iterator[tuple[str, dict[str, Any]]]:
+    headers = TIMED if operation.is_served else {}
     answer = (
         _content("application/json", operation.answer)
         if operation.answer
         else {"application/json": {"schema": {"type": "object"}}}
     )
-    described["responses"] = {"200": {"description": "The answer", "content": answer}}
-    for status in (*operation.problems, 500):
-        described["responses"][str(status)] = {
-            "description": "What is wrong, and what to send instead",
-            "content": _content("application/problem+json", schemas.Problem),
-        }
-    return described
+    yield "200", {"description": "The answer", "headers": headers, "content": answer}
+    if operation.key != "none":
+        yield "401", {"description": "The key is missing or wrong; the host answers, without a body"}
+    for status in (*operation.problems, *((500,) if operation.is_served else ())):
+        yield (
+            str(status),
+            {
+                "description": "What is wrong, and what to send instead",
+                "headers": headers | WITH_RETURN if status == 429 else headers,
+                "content": _content("application/problem+json", schemas.Problem),
+            },
+        )
 
 
 def _content(media_type: str, kind: type[msgspec.Struct]) -> dict[str, Any]:
     return {media_type: {"schema": {"$ref": REF.format(name=kind.__name__)}}}
 
 
-def _parameters(kind: type[schemas.Request]) -> list[dict[str, Any]]:
-    """Fields without a default stand in the path, the others in the query."""
+def _parameters(kind: type[schemas.Request], path: str) -> list[dict[str, Any]]:
+    """Fields stand in the path if it names them, otherwise in the query."""
     schema = msgspec.json.schema(kind)["$defs"][kind.__name__]
     required = schema.get("required", ())
+    in_path = {name for name in schema["properties"] if f"{{{name}}}" in path}
     return [
         {
             "name": name,
-            "in": "path" if name in required else "query",
+            "in": "path" if name in in_path else "query",
             "required": name in required,
-            "schema": field,
+            "schema": field | (WITHOUT_SLASH if name in in_path else {}),
         }
         for name, field in schema["properties"].items()
     ]

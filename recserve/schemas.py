@@ -1,5 +1,6 @@
 """What travels over HTTP. OpenAPI is generated from these types, so each says its bounds."""
 
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Annotated, Any, ClassVar, Literal
 
@@ -19,10 +20,14 @@ class Request(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 
     max_body_bytes: ClassVar[int] = 256 * 1024
     "Largest JSON body that is read."
+    extra_json_schema: ClassVar[Mapping[str, Any]] = {}
+    "What `__post_init__` demands beyond the fields, as far as JSON Schema has words for it."
 
 
 class Conditions(Request, frozen=True):
     """What can be asked of an item; at least one condition. `min_year` and `max_year` together are one."""
+
+    extra_json_schema: ClassVar[Mapping[str, Any]] = {"minProperties": 1}
 
     genres: (
         Annotated[
@@ -64,18 +69,14 @@ class Conditions(Request, frozen=True):
             )
 
 
-SomeConditions = Annotated[Conditions, Meta(extra_json_schema={"minProperties": 1})]
-
-
 class Filters(Request, frozen=True):
     """Which items may be shown at all, pinned ones too."""
 
     allow: (
-        Annotated[SomeConditions, Meta(description="Only items that meet every condition are shown.")]
-        | UnsetType
+        Annotated[Conditions, Meta(description="Only items that meet every condition are shown.")] | UnsetType
     ) = UNSET
     deny: (
-        Annotated[SomeConditions, Meta(description="Items that meet any of the conditions are not shown.")]
+        Annotated[Conditions, Meta(description="Items that meet any of the conditions are not shown.")]
         | UnsetType
     ) = UNSET
 
@@ -91,6 +92,8 @@ class Pin(Request, frozen=True):
 
 class Boost(Conditions, frozen=True, kw_only=True):
     """Items that meet every condition count for more, or for less; several boosts of an item multiply."""
+
+    extra_json_schema: ClassVar[Mapping[str, Any]] = {"minProperties": 2}
 
     weight: Annotated[
         float, Meta(gt=0, le=10, description="What the item's relevance is multiplied by; below 1 demotes.")
@@ -151,6 +154,10 @@ class RankingRules(Request, frozen=True):
 
 class RecommendRequest(Request, frozen=True):
     """Whom to recommend to: a user we know, the items they liked, or both (`history` is then the newer)."""
+
+    extra_json_schema: ClassVar[Mapping[str, Any]] = {
+        "anyOf": [{"required": ["user_id"]}, {"required": ["history"]}]
+    }
 
     user_id: UserId | UnsetType = UNSET
     history: (

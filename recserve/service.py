@@ -117,8 +117,7 @@ class RecommendationService:
             InvalidRequest: a rule cannot be followed with this catalogue.
         """
         deadline_s = self._deadline_s_of(terms, timeline)
-        with self._admit(deadline_s, terms.priority):
-            timeline.mark("admit")
+        with self._admit(timeline, deadline_s, terms.priority):
             recommendations = await self._recommend(request, timeline, deadline_s, terms.priority)
         self._look_for_models()
         return recommendations
@@ -134,8 +133,7 @@ class RecommendationService:
         """
         deadline_s = math.inf if terms.deadline_s is None else timeline.started_s + terms.deadline_s
         answers: list[Recommendations] = []
-        with self._admit(deadline_s, terms.priority, weight=len(request.requests)):
-            timeline.mark("admit")
+        with self._admit(timeline, deadline_s, terms.priority, weight=len(request.requests)):
             for start in range(0, len(request.requests), BATCH_STEP):
                 step = request.requests[start : start + BATCH_STEP]
                 answers += await asyncio.gather(
@@ -152,6 +150,8 @@ class RecommendationService:
         self, request: RecommendRequest, timeline: Timeline, deadline_s: float, priority: Priority
     ) -> Recommendations:
         """The way of one admitted request."""
+        if request.user_id is not UNSET:
+            timeline.user_id = request.user_id
         asked = await self._understanding.understand(request, deadline_s, priority)
         timeline.mark("state")
         answer, ranking = await self._rank(asked)
@@ -163,10 +163,14 @@ class RecommendationService:
         timeline.attributes |= {
             names.VARIANT: asked.variant,
             names.REASON: asked.reason,
+            names.MODEL_VERSION: asked.models.manifest.version,
             names.BASIS: asked.basis,
-            names.BATCH_SIZE: answer.batch_size,
-            names.IN_FLIGHT: self.limiter.in_flight,
+            names.DISPATCH: answer.dispatch,
         }
+        if asked.degraded:
+            timeline.attributes[names.DEGRADED] = ",".join(asked.degraded)
+        timeline.measurements[names.BATCH_SIZE] = answer.batch_size
+        timeline.measurements[names.N_ITEMS] = len(items)
         if asked.seed is not UNSET and ranking.propensities is not None:
             timeline.attributes[names.SEED] = asked.seed
             timeline.attributes[names.PROPENSITIES] = ",".join(
@@ -261,11 +265,16 @@ class RecommendationService:
         timeline: Timeline,
     ) -> ItemList:
         deadline_s = self._deadline_s_of(terms, timeline)
-        with self._admit(deadline_s, terms.priority):
-            timeline.mark("admit")
+        with self._admit(timeline, deadline_s, terms.priority):
             answer = await models.batchers[variant].ask(Question(history, history, k), deadline_s=deadline_s)
             timeline.mark("queue", answer.started_s)
             timeline.mark("infer")
+            timeline.attributes |= {
+                names.VARIANT: variant,
+                names.MODEL_VERSION: models.manifest.version,
+                names.DISPATCH: answer.dispatch,
+            }
+            timeline.measurements[names.BATCH_SIZE] = answer.batch_size
             # Both variants count, and what was counted zero times is no answer.
             items = [
                 list_item(number, score, models)
@@ -282,8 +291,7 @@ class RecommendationService:
             Overloaded: admission control refused; nothing was kept.
             StateUnavailable: it cannot be kept; nothing was.
         """
-        with self._admit(math.inf, "normal"):
-            timeline.mark("admit")
+        with self._admit(timeline, math.inf, "normal", is_typical=False):
             accepted = await self.users.record(request)
             timeline.mark("state")
         return accepted
@@ -294,8 +302,7 @@ class RecommendationService:
         Raises:
             Overloaded: admission control refused.
         """
-        with self._admit(math.inf, "low"):
-            timeline.mark("admit")
+        with self._admit(timeline, math.inf, "low", is_typical=False):
             page = self.inventory.search(request)
             timeline.mark("search")
         return page
@@ -321,7 +328,15 @@ class RecommendationService:
             return perf_counter() + self._deadline_s
         return timeline.started_s + terms.deadline_s
 
-    def _admit(self, deadline_s: float, priority: Priority, *, weight: int = 1) -> Permit:
+    def _admit(
+        self,
+        timeline: Timeline,
+        deadline_s: float,
+        priority: Priority,
+        *,
+        weight: int = 1,
+        is_typical: bool = True,
+    ) -> Permit:
         """Take a place, and let the dimmer see how full the house is.
 
         Raises:
@@ -329,8 +344,20 @@ class RecommendationService:
         """
         self._probe.send()
         now_s = perf_counter()
-        self.dimmer.update(self.limiter.pressure(now_s), now_s)
-        return self.limiter.acquire(deadline_s=deadline_s, priority=priority, weight=weight)
+        limiter, measured = self.limiter, timeline.measurements
+        measured[names.PRESSURE] = pressure = limiter.pressure(now_s)
+        measured[names.IN_FLIGHT] = limiter.in_flight
+        measured[names.LIMIT] = limiter.limit.value
+        if deadline_s < math.inf:
+            measured[names.DEADLINE_MS] = (deadline_s - timeline.started_s) * 1e3
+        if priority != "normal":
+            timeline.attributes[names.PRIORITY] = priority
+        self.dimmer.update(pressure, now_s)
+        permit = limiter.acquire(
+            deadline_s=deadline_s, priority=priority, weight=weight, is_typical=is_typical
+        )
+        timeline.mark("admit")
+        return permit
 
     def _look_for_models(self) -> None:
         now_s = perf_counter()

@@ -71,10 +71,32 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     "Where traces and metrics go; empty: nowhere."
     otel_exporter_otlp_endpoint: str = ""
     "OTLP over HTTP endpoint that receives the same telemetry; empty: none."
+    applicationinsights_authentication_string: str = ""
+    "`Authorization=AAD`, with `;ClientId=...` for a user-assigned identity: sends with the app's identity."
+    python_applicationinsights_enable_telemetry: bool = False
+    "Whether the Python worker sets Azure Monitor up; then Recserve does not."
+    recserve_trace_rate: Annotated[float, Meta(ge=0, le=1)] = 0.05
+    "Share of ordinary requests that become traces; cold, impacted, slow, shed and failed ones always do."
+    recserve_traces_per_s: Annotated[float, Meta(gt=0, le=10_000)] = 20.0
+    "Of each of these kinds, how many a second at most; of more, an even share with its weight."
+    recserve_user_key: str = ""
+    "Key that user ids are hashed with in telemetry; empty: Azure's key of the app, or one drawn by each process."
+    recserve_spool_dir: str = ""
+    "Directory for telemetry that could not be sent; empty: `recserve/spool` below the temporary directory."
+    recserve_spool_mib: Annotated[float, Meta(gt=0, le=10_000)] = 50.0
+    "How large it may become; what does not fit is lost."
     website_site_name: str = "recserve"
     "Name of the function app; Azure sets it."
     website_instance_id: str = ""
     "The instance; Azure sets it."
+    website_owner_name: str = ""
+    "Subscription and webspace; Azure sets it."
+    website_resource_group: str = ""
+    "Resource group; Azure sets it."
+    region_name: str = ""
+    "Region; Azure sets it."
+    website_auth_encryption_key: str = ""
+    "A secret of the app; Azure sets it."
 
     @property
     def models_dir(self) -> Path:
@@ -87,6 +109,24 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     @property
     def outbox_path(self) -> Path:
         return _below_root(self.recserve_outbox_path, "outbox.db")
+
+    @property
+    def spool_path(self) -> Path:
+        return _below_root(self.recserve_spool_dir, "spool")
+
+    @property
+    def start_note(self) -> Path:
+        """What processes of this instance tell each other of their starts."""
+        return Path(tempfile.gettempdir()) / "recserve" / f"started-{self.website_site_name}.json"
+
+    @property
+    def is_telemetry_on(self) -> bool:
+        """Whether telemetry goes anywhere."""
+        return bool(
+            self.applicationinsights_connection_string
+            or self.otel_exporter_otlp_endpoint
+            or self.python_applicationinsights_enable_telemetry
+        )
 
     @property
     def models_cache(self) -> Path:

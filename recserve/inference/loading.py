@@ -60,12 +60,11 @@ def load_models(
             f"the catalogue has {len(catalogue)} items; the manifest says {manifest.dataset.n_items}"
         )
     mark("model_read")
-    sessions = {
-        name: ScoringSession(name, content, n_items=len(catalogue), n_threads=n_threads)
-        for name, content in contents.models.items()
-    }
+    sessions = {}
+    for name, content in contents.models.items():
+        sessions[name] = ScoringSession(name, content, n_items=len(catalogue), n_threads=n_threads, mark=mark)
+        mark(f"first_inference {name}")
     _require_indifference(sessions[manifest.serving[-1]])
-    mark("sessions")
     return LoadedModels(manifest, catalogue, sessions, contents.stamp)
 
 

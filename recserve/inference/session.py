@@ -1,5 +1,6 @@
 """One ONNX Runtime session that answers histories with items."""
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -25,12 +26,21 @@ class ScoringSession:
         content: the ONNX graph, verified.
         n_items: what the catalogue holds; a graph that knows another number is refused.
         n_threads: threads one run may use.
+        mark: told when it is loaded, before its first run.
 
     Raises:
         InvalidModels: the graph cannot be loaded, or is not of the kind that `manifest.Variant` describes.
     """
 
-    def __init__(self, name: str, content: bytes, *, n_items: int, n_threads: int = 1) -> None:
+    def __init__(
+        self,
+        name: str,
+        content: bytes,
+        *,
+        n_items: int,
+        n_threads: int = 1,
+        mark: Callable[[str], None] = lambda _: None,
+    ) -> None:
         options = ort.SessionOptions()
         options.intra_op_num_threads = n_threads
         options.inter_op_num_threads = 1
@@ -39,6 +49,7 @@ class ScoringSession:
         self.name = name
         try:
             self._session = ort.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+            mark(f"session {name}")
             everything = self.recommend(np.ones((2, 1), np.int64), np.zeros((2, 0), np.int64), n_items + 1)
         except Exception as err:  # ONNX Runtime's own exception classes are not public
             raise InvalidModels(f"model variant {name!r} does not load: {err}") from err

@@ -1,26 +1,45 @@
 """Turns finished timelines into spans and metrics, away from the requests they describe.
 
-The hot path appends to a bounded queue. A thread of its own imports OpenTelemetry once the service is
-ready, attaches the exporters that the settings name, and drains the queue.
+The hot path appends to a bounded queue, and that is all. A thread of its own imports OpenTelemetry once
+the service is ready, attaches the exporters that the settings name, and empties the queue twice a second;
+an exporter that hangs keeps its own thread waiting, and no other.
+
+    record --> queue, 10,000 --> metrics of all, spans of some --> exporters: 2,048 spans --> disk, 50 MiB
 """
 
+import asyncio
 import atexit
 import logging
-import queue
 import threading
+import time
+from collections import deque
+from collections.abc import Callable, Mapping
+from itertools import chain, islice
+from random import Random
+from time import perf_counter
 from typing import TYPE_CHECKING
 
 from recserve import __version__
-from recserve.settings import Settings
+from recserve.settings import APP_ROOT, Settings
 from recserve.telemetry import names
-from recserve.telemetry.timeline import UNIX_MINUS_PERF_S, Timeline
+from recserve.telemetry.cold_start import ColdStart
+from recserve.telemetry.timeline import Timeline
 
 if TYPE_CHECKING:
-    from opentelemetry.sdk.resources import Resource
-    from opentelemetry.trace import Tracer
+    from recserve.telemetry.contention import ContentionSampler, LoopLag
 
 QUEUE_SIZE = 10_000
 "Timelines that wait for export; beyond that the newest are dropped, and counted."
+DRAIN_EVERY_S = 0.5
+ATTACH_AFTER_S = 0.2
+"Who waited for the start is answered before half a second of imports competes for the interpreter."
+CHUNK = 16
+"Timelines that are worked on before requests get the interpreter: about a third of a millisecond."
+PAUSE_S = 2e-4
+SAMPLE_EVERY_S = 1.0
+DRIVER_WAIT_S = 10.0
+"How long the trace of a cold start waits for what will meet the process first."
+CLOSE_WAIT_S = 10.0
 
 log = logging.getLogger(__name__)
 
@@ -29,33 +48,50 @@ class Telemetry:
     """Takes timelines from the service and sends them where the settings say.
 
     Without a connection string and without an OTLP endpoint, nothing is imported and nothing is kept.
+
+    Args:
+        settings: the app's settings.
+        cold_start: of this process; sent when it is over and something has met the process.
     """
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, cold_start: ColdStart | None = None) -> None:
         self._settings = settings
-        self._is_on = bool(
-            settings.applicationinsights_connection_string or settings.otel_exporter_otlp_endpoint
-        )
-        self._queue: queue.SimpleQueue[Timeline | None] = queue.SimpleQueue()
+        self._cold_start = cold_start or ColdStart()
+        self._is_on = settings.is_telemetry_on
+        self._queue: deque[Timeline] = deque()
         self._thread: threading.Thread | None = None
+        self._wake = threading.Event()
+        self._is_closing = False
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._readings: Mapping[str, Callable[[], float]] = {}
         self.n_dropped = 0
+        "Since they were last reported."
 
     @property
     def n_queued(self) -> int:
-        return self._queue.qsize()
+        return len(self._queue)
 
     def record(self, timeline: Timeline) -> None:
         """Hand over a finished timeline; never blocks, never raises."""
         if not self._is_on:
             return
-        if self.n_queued >= QUEUE_SIZE:
+        if len(self._queue) >= QUEUE_SIZE:
             self.n_dropped += 1
         else:
-            self._queue.put(timeline)
+            self._queue.append(timeline)
 
-    def attach(self) -> None:
-        """Begin to export, in the background. Call once, when the service is ready."""
+    def watch(self, loop: asyncio.AbstractEventLoop) -> None:
+        """The event loop that requests run on; its lag is sampled."""
+        self._loop = loop
+
+    def attach(self, readings: Mapping[str, Callable[[], float]] | None = None) -> None:
+        """Begin to export, in the background. Call once, when the service is ready or has failed.
+
+        Args:
+            readings: what the service knows of itself, by metric; read each second.
+        """
         if self._is_on and self._thread is None:
+            self._readings = readings or {}
             self._thread = threading.Thread(target=self._export, name="telemetry", daemon=True)
             self._thread.start()
             atexit.register(self.close)
@@ -63,114 +99,133 @@ class Telemetry:
     def close(self) -> None:
         """Send what is queued and stop."""
         if self._thread is not None and self._thread.is_alive():
-            self._queue.put(None)
-            self._thread.join(timeout=10)
+            self._is_closing = True
+            self._wake.set()
+            self._thread.join(timeout=CLOSE_WAIT_S)
 
     def _export(self) -> None:
+        self._wake.wait(ATTACH_AFTER_S)
         try:
-            from opentelemetry import metrics, trace
-
-            _configure(self._settings)
+            exporter = _Exporter(self._settings, self._cold_start, self._readings)
         except Exception:
             log.exception("telemetry could not be attached; recommendations go on without it")
             self._is_on = False
+            self._queue.clear()
             return
-        tracer = trace.get_tracer(names.SCOPE, __version__)
-        meter = metrics.get_meter(names.SCOPE, __version__)
-        requests = meter.create_histogram(names.REQUEST_DURATION, unit="s")
-        cold_starts = meter.create_histogram(names.INIT_DURATION, unit="s")
-        dropped = meter.create_counter(names.DROPPED)
-        while (timeline := self._queue.get()) is not None:
-            try:
-                duration = cold_starts if timeline.name == names.COLD_START else requests
-                duration.record(timeline.ended_s - timeline.started_s, {names.FAAS_NAME: timeline.name})
-                _emit_spans(timeline, tracer)
-            except Exception:
-                log.exception("a timeline of %s could not be exported", timeline.name)
-            if self.n_dropped:
-                dropped.add(self.n_dropped)
-                self.n_dropped = 0
-        trace.get_tracer_provider().shutdown()  # type: ignore[attr-defined]
-        metrics.get_meter_provider().shutdown()  # type: ignore[attr-defined]
+        while not self._is_closing:
+            self._wake.wait(DRAIN_EVERY_S)
+            self._drain(exporter)
+        self._drain(exporter)
+        exporter.close()
+
+    def _drain(self, exporter: "_Exporter") -> None:
+        timelines = [self._queue.popleft() for _ in range(len(self._queue))]
+        n_dropped, self.n_dropped = self.n_dropped, 0
+        try:
+            exporter.export(timelines, n_dropped=n_dropped, is_last=self._is_closing)
+            exporter.sample(self._loop)
+        except Exception:
+            log.exception("%d timelines could not be exported", len(timelines))
 
 
-def _emit_spans(timeline: Timeline, tracer: "Tracer") -> None:
-    """One span for the whole, one below it for each phase."""
-    from opentelemetry import trace
+class _Exporter:
+    """Everything that needs OpenTelemetry, on the thread that exports."""
 
-    span = tracer.start_span(
-        timeline.name, start_time=_unix_ns(timeline.started_s), attributes=timeline.attributes
-    )
-    context = trace.set_span_in_context(span)
-    for phase, start_s, end_s in timeline.phases():
-        child = tracer.start_span(phase, context=context, start_time=_unix_ns(start_s))
-        child.end(_unix_ns(end_s))
-    span.end(_unix_ns(timeline.ended_s))
+    def __init__(
+        self, settings: Settings, cold_start: ColdStart, readings: Mapping[str, Callable[[], float]]
+    ) -> None:
+        from opentelemetry import metrics, trace
 
+        from recserve.telemetry import providers
+        from recserve.telemetry.instruments import Instruments
+        from recserve.telemetry.pseudonyms import Pseudonyms
+        from recserve.telemetry.sampling import Sampler
+        from recserve.telemetry.spans import SpanWriter
 
-def _unix_ns(stamp_s: float) -> int:
-    return int((stamp_s + UNIX_MINUS_PERF_S) * 1e9)
-
-
-def _configure(settings: Settings) -> None:
-    """Set OpenTelemetry's global providers up, for Azure Monitor, OTLP or both."""
-    from opentelemetry import metrics, trace
-    from opentelemetry.sdk.metrics import MeterProvider
-    from opentelemetry.sdk.metrics.export import PeriodicExportingMetricReader
-    from opentelemetry.sdk.trace import TracerProvider
-    from opentelemetry.sdk.trace.export import BatchSpanProcessor
-
-    spans: list[BatchSpanProcessor] = []
-    readers: list[PeriodicExportingMetricReader] = []
-    if endpoint := settings.otel_exporter_otlp_endpoint.rstrip("/"):
-        from opentelemetry.exporter.otlp.proto.http.metric_exporter import OTLPMetricExporter
-        from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
-
-        spans.append(BatchSpanProcessor(OTLPSpanExporter(f"{endpoint}/v1/traces")))
-        readers.append(PeriodicExportingMetricReader(OTLPMetricExporter(f"{endpoint}/v1/metrics")))
-    if settings.applicationinsights_connection_string:
-        from azure.monitor.opentelemetry import configure_azure_monitor
-
-        # Its INFO lines tell every header of every export, in logs that are paid for by the gigabyte.
-        logging.getLogger("azure.core.pipeline.policies.http_logging_policy").setLevel(logging.WARNING)
-        configure_azure_monitor(
-            connection_string=settings.applicationinsights_connection_string,
-            resource=_resource(settings),
-            sampling_ratio=1.0,
-            span_processors=spans,
-            metric_readers=readers,
-            enable_live_metrics=False,
-            disable_logging=True,
-            instrumentation_options={
-                library: {"enabled": False}
-                for library in (
-                    "azure_sdk",
-                    "django",
-                    "fastapi",
-                    "flask",
-                    "psycopg2",
-                    "requests",
-                    "urllib",
-                    "urllib3",
-                )
-            },
+        self._settings = settings
+        self._cold_start: ColdStart | None = cold_start
+        self._is_ours = providers.set_up(settings, process=cold_start.process)
+        self._shut_down = providers.shut_down
+        app = settings.website_site_name
+        self._spans: SpanWriter = SpanWriter(
+            trace.get_tracer(names.SCOPE, __version__),
+            app=app,
+            process=cold_start.process,
+            pseudonyms=Pseudonyms(settings.recserve_user_key or settings.website_auth_encryption_key),
         )
-    else:
-        provider = TracerProvider(resource=_resource(settings))
-        for processor in spans:
-            provider.add_span_processor(processor)
-        trace.set_tracer_provider(provider)
-        metrics.set_meter_provider(MeterProvider(readers, resource=_resource(settings)))
+        self._instruments: Instruments = Instruments(metrics.get_meter(names.SCOPE, __version__), app=app)
+        self._sampler: Sampler = Sampler(
+            rate=settings.recserve_trace_rate,
+            slow_s=settings.recserve_slo_ms / 1e3,
+            most_per_s=settings.recserve_traces_per_s,
+            rng=Random(),
+        )
+        self._contention = _contention(readings)
+        self._lag: LoopLag | None = None
+        self._attached_s = self._exported_s = self._sampled_s = perf_counter()
+
+    def export(self, timelines: list[Timeline], *, n_dropped: int, is_last: bool) -> None:
+        """Metrics of all, spans of those that are chosen."""
+        now_s = perf_counter()
+        rest = iter(timelines)
+        while chunk := list(islice(rest, CHUNK)):
+            self._instruments.count(chunk)
+            time.sleep(PAUSE_S)
+        if n_dropped:
+            self._instruments.count_dropped(n_dropped)
+        for choice in self._sampler.choose(timelines, now_s - self._exported_s):
+            self._spans.write_request(choice)
+            time.sleep(PAUSE_S)
+        self._exported_s = now_s
+        self._export_cold_start(now_s, is_last=is_last)
+
+    def _export_cold_start(self, now_s: float, *, is_last: bool) -> None:
+        """Once it is over and it is known what met the process, or nothing has for long."""
+        cold_start = self._cold_start
+        if cold_start is None:
+            return
+        if cold_start.driver == "none" and now_s - self._attached_s < DRIVER_WAIT_S and not is_last:
+            return
+        from recserve.telemetry.cause import cause_of, deployment_id
+
+        self._cold_start = None
+        cause = cause_of(
+            self._settings.start_note,
+            deployment=deployment_id(APP_ROOT, cold_start.models_version),
+            instance=self._settings.website_instance_id,
+            driver=cold_start.driver,
+        )
+        self._instruments.count_cold_start(cold_start, cause)
+        self._spans.write_cold_start(cold_start, cause=cause, attached_s=self._attached_s)
+
+    def sample(self, loop: asyncio.AbstractEventLoop | None) -> None:
+        """Contention, once a second."""
+        now_s = perf_counter()
+        if self._lag is None and loop is not None:
+            from recserve.telemetry.contention import LoopLag
+
+            self._lag = LoopLag(loop.call_soon_threadsafe)
+            self._lag.send()
+        if now_s - self._sampled_s < SAMPLE_EVERY_S:
+            return
+        self._sampled_s = now_s
+        self._instruments.sample(self._contention.sample(now_s))
+        if self._lag is not None and loop is not None and not loop.is_closed():
+            self._instruments.sample({names.LOOP_LAG: self._lag.read()})
+            self._lag.send()
+
+    def close(self) -> None:
+        if self._is_ours:
+            self._shut_down()
 
 
-def _resource(settings: Settings) -> "Resource":
-    from opentelemetry.sdk.resources import Resource
-
-    return Resource.create(
-        {
-            "service.name": settings.website_site_name,
-            "service.version": __version__,
-            "service.instance.id": settings.website_instance_id or "local",
-            "cloud.platform": "azure_functions",
-        }
+def _contention(readings: Mapping[str, Callable[[], float]]) -> "ContentionSampler":
+    from recserve.telemetry.contention import (
+        ContentionSampler,
+        cgroup_sources,
+        process_sources,
+        service_sources,
     )
+
+    sources = chain(process_sources(), cgroup_sources(), service_sources(readings))
+    return ContentionSampler(sources, perf_counter())

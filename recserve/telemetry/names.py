@@ -1,30 +1,190 @@
 """Every name that telemetry uses, once.
 
-OpenTelemetry's semantic conventions come first; `recserve.*` is what they have no word for, and mirrors
-what the Azure Monitor exporter drops (attributes below `http.`, `db.`, `rpc.`, `net.`).
+OpenTelemetry's semantic conventions come first. `recserve.*` is what they have no word for, and mirrors
+what the Azure Monitor exporter drops: attributes below `http.`, `db.`, `rpc.`, `net.`, and every attribute
+of `http.server.request.duration`, which it turns into a standard metric. Where they arrive in the tables
+of Application Insights:
+
+    spans of kind INTERNAL     AppDependencies, DependencyType "InProc"; Name is the span's name
+    spans of kind SERVER       AppRequests; the host's, parents of ours
+    attributes                 Properties["faas.coldstart"] and so on, all of them text: "True", "200"
+    measurements               Measurements["duration_ms"] and so on, numbers
+    `SAMPLE_RATE`              ItemCount = 100 / rate
+    metrics                    AppMetrics, Name; every sample of the contention sampler is one of ItemCount
+    `service.instance.id`      AppRoleInstance
 """
 
 SCOPE = "recserve"
 
-# spans
+# --- spans ---
+
 RECOMMEND = "recommend"
+"A request has the name of its function: recommend, recommend_batch, recommend_user, events, popular, ..."
 COLD_START = "cold_start"
 SHADOW = "shadow"
 
-# span attributes
+KIND = "recserve.kind"
+"What a span is: one of the next."
+KIND_REQUEST = "request"
+KIND_PHASE = "phase"
+"Below a request that is kept for a reason: startup, admit, state, queue, infer, rank, search, encode."
+KIND_COLD_START = "cold_start"
+KIND_COLD_START_PHASE = "cold_start_phase"
+"""Below a cold start. On the thread that imports the app: interpreter (with what the worker imports first),
+import azure.functions, import recserve, host. Beside it, on the one that loads the models: import msgspec,
+settings, import numpy, import onnxruntime, import recserve, model_read, session <variant>,
+first_inference <variant>, state. Then: telemetry."""
+KIND_SHADOW = "shadow"
+
+# --- attributes of spans: OpenTelemetry's ---
+
 FAAS_COLDSTART = "faas.coldstart"
+"A request met a process that was not warm: it waited for the start, or was the first."
 FAAS_NAME = "faas.name"
+"<app>/<function>"
+FAAS_TRIGGER = "faas.trigger"
+"http"
+FAAS_INVOCATION_ID = "faas.invocation_id"
+HTTP_STATUS_CODE = "http.response.status_code"
+"Dropped by the Azure Monitor exporter; see `STATUS_CODE`."
+ERROR_TYPE = "error.type"
+"Dropped by the Azure Monitor exporter; see `ERROR`."
+SAMPLE_RATE = "_MS.sampleRate"
+"Percent of the requests like this one that are kept; becomes ItemCount."
+CUSTOM_MEASUREMENTS = "microsoft.custom_measurements"
+"A JSON object of numbers; becomes Measurements."
+
+# --- attributes of spans: ours ---
+
+FUNCTION = "recserve.function"
+PROCESS = "recserve.process"
+"Of the worker process, drawn at its start: joins requests with the cold start of their process."
 STATUS_CODE = "recserve.status_code"
+OUTCOME = "recserve.outcome"
+"ok, shed, bad_request, not_ready, unavailable, failed or cancelled."
+SHED_REASON = "recserve.shed_reason"
+"concurrency, queueing_delay, deadline or queue_full."
+ERROR = "recserve.error"
+"Class of the error that ended a request."
+KEPT = "recserve.kept"
+"Why the span exists: failed, impacted, cold, shed, slow, or rate."
+IMPACTED = "recserve.impacted"
+"The request waited for a process that was still starting; `WAIT_MS` says how long."
 VARIANT = "recserve.variant"
 REASON = "recserve.variant_reason"
+"Why this rung of the ladder: default, split, brownout or no_history."
+MODEL_VERSION = "recserve.model_version"
 BASIS = "recserve.basis"
+DEGRADED = "recserve.degraded"
+"What the answer had to do without, separated by commas."
+DISPATCH = "recserve.dispatch"
+"Why the micro-batch had its size."
+PRIORITY = "recserve.priority"
+USER = "recserve.user"
+"Keyed hash of the user id; never the id."
 SEED = "recserve.exploration_seed"
 PROPENSITIES = "recserve.propensities"
-OVERLAP = "recserve.shadow_overlap"
-BATCH_SIZE = "recserve.batch_size"
-IN_FLIGHT = "recserve.in_flight"
 
-# metrics
+CAUSE = "recserve.cause"
+"Of a cold start: first, scale_out, deployment, restart or worker; see `telemetry.cause`."
+DRIVER = "recserve.driver"
+"What met the process first: warmup, request or timer; none so far."
+
+# --- measurements ---
+
+DURATION_MS = "duration_ms"
+WAIT_MS = "wait_ms"
+"What an impacted request waited for the start."
+BATCH_SIZE = "batch_size"
+"Requests in the model run."
+IN_FLIGHT = "in_flight"
+"Requests the process worked on when this one came."
+LIMIT = "limit"
+"Requests it was allowed to work on."
+PRESSURE = "pressure"
+"How close to overload the process was then: 1 is there."
+DEADLINE_MS = "deadline_ms"
+"Time that the caller gave, from its arrival."
+N_ITEMS = "n_items"
+OVERLAP = "shadow_overlap"
+N_IMPACTED = "n_impacted"
+"Of a cold start: requests that waited for it."
+READY_MS = "ready_ms"
+"Of a cold start: from the start of the process to readiness."
+EXPLAINED_MS = "explained_ms"
+"Of a cold start: the part of that which lies in some phase."
+
+
+def phase_ms(phase: str) -> str:
+    """The measurement that a phase's time goes to.
+
+    Of requests startup_ms, admit_ms, state_ms, queue_ms, infer_ms, rank_ms, search_ms, encode_ms; of cold starts
+    interpreter_ms, import_numpy_ms, session_student_ms and so on. A phase that comes twice counts as one.
+    """
+    return f"{phase.replace(' ', '_').replace('.', '_')}_ms"
+
+
+# --- metrics ---
+
 REQUEST_DURATION = "http.server.request.duration"
-DROPPED = "recserve.telemetry.dropped"
+"Seconds; by http.response.status_code."
+INVOKE_DURATION = "faas.invoke_duration"
+"Seconds; by faas.name, recserve.outcome and recserve.variant: what Application Insights can tell apart."
+INVOCATIONS = "faas.invocations"
+ERRORS = "faas.errors"
+COLD_STARTS = "faas.coldstarts"
+"By recserve.cause and recserve.driver."
 INIT_DURATION = "faas.init_duration"
+"Seconds from the start of the process to readiness."
+DROPPED = "recserve.telemetry.dropped"
+"Timelines that found the queue full."
+
+# Each second one sample; AppMetrics carries their Sum, Min, Max and ItemCount.
+MEM_USAGE = "faas.mem_usage"
+"Bytes resident."
+CPU_USAGE = "faas.cpu_usage"
+"Processor seconds of the process in that second: 1 is a core."
+MEM_LIMIT = "recserve.memory.limit"
+CORES = "recserve.cores"
+"That the process may use, a cgroup's quota included."
+INFERENCE_THREADS = "recserve.inference.threads"
+"Threads that model runs may use at once."
+THREADS = "recserve.threads"
+CGROUP_CPU = "recserve.cgroup.cpu_usage"
+"Like `CPU_USAGE`, of the whole cgroup."
+THROTTLED = "recserve.cgroup.throttled"
+"Seconds in that second in which the cgroup wanted to run and was not let."
+PRESSURE_CPU = "recserve.pressure.cpu"
+"Share of that second in which some task waited for a processor (`/proc/pressure`)."
+PRESSURE_MEMORY = "recserve.pressure.memory"
+PRESSURE_IO = "recserve.pressure.io"
+PREEMPTIONS = "recserve.preemptions"
+"Involuntary context switches in that second."
+LOOP_LAG = "recserve.loop.lag"
+"Seconds that a callback waited for the event loop."
+IN_FLIGHT_NOW = "recserve.in_flight"
+LIMIT_NOW = "recserve.limit"
+QUEUE_LENGTH = "recserve.queue_length"
+"Requests that wait for a model."
+SHED_SHARE = "recserve.shed_share"
+
+SAMPLED = (
+    MEM_USAGE,
+    CPU_USAGE,
+    MEM_LIMIT,
+    CORES,
+    INFERENCE_THREADS,
+    THREADS,
+    CGROUP_CPU,
+    THROTTLED,
+    PRESSURE_CPU,
+    PRESSURE_MEMORY,
+    PRESSURE_IO,
+    PREEMPTIONS,
+    LOOP_LAG,
+    IN_FLIGHT_NOW,
+    LIMIT_NOW,
+    QUEUE_LENGTH,
+    SHED_SHARE,
+)
+"What the contention sampler reads each second, as far as there is a source for it."

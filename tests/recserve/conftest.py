@@ -1,11 +1,13 @@
 """A models directory small enough to reason about, and ways to ask the real function app."""
 
 import importlib
+import inspect
 import json
 import os
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import azure.functions as func
@@ -168,8 +170,55 @@ def function_app(state_path: Path) -> Iterator[ModuleType]:
 
 
 @pytest.fixture(scope="session")
-def functions(function_app: ModuleType) -> dict[str, Callable[..., Any]]:
-    return {f.get_function_name(): f.get_user_function() for f in function_app.app.get_functions()}
+def indexed(function_app: ModuleType) -> list[func.Function]:
+    """What the host indexes; an app can be asked for it once."""
+    return function_app.app.get_functions()
+
+
+@pytest.fixture(scope="session")
+def functions(indexed: list[func.Function]) -> dict[str, Callable[..., Any]]:
+    found = {f.get_function_name(): f.get_user_function() for f in indexed}
+    return {name: _with_context(name, function) for name, function in found.items()}
+
+
+def _with_context(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
+    """The function as the worker calls it, with an invocation's context where it takes one."""
+    takes_context = inspect.signature(function).parameters.get("context")
+    if takes_context is None or takes_context.annotation is not func.Context:
+        return function
+    return partial(function, context=Invocation(name))
+
+
+class Invocation(func.Context):
+    """What a function is told of its invocation."""
+
+    def __init__(self, function_name: str = "recommend", trace_parent: str = "") -> None:
+        self._function_name = function_name
+        self._trace_parent = trace_parent
+
+    @property
+    def invocation_id(self) -> str:
+        return "1b4e28ba-2fa1-11d2-883f-0016d3cca427"
+
+    @property
+    def function_name(self) -> str:
+        return self._function_name
+
+    @property
+    def function_directory(self) -> str:
+        return "/home/site/wwwroot"
+
+    @property
+    def trace_context(self) -> Any:
+        return SimpleNamespace(trace_parent=self._trace_parent, trace_state="", attributes={})
+
+    @property
+    def thread_local_storage(self) -> Any:
+        return None
+
+    @property
+    def retry_context(self) -> Any:
+        return None
 
 
 def read(response: func.HttpResponse) -> Any:

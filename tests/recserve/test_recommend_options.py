@@ -83,9 +83,12 @@ async def test_bad_priority_is_refused(functions: Functions) -> None:
     assert (response.status_code, read(response)["allowed"]) == (400, "normal or low")
 
 
-async def test_deadline_that_cannot_be_met_is_429_and_says_why(functions: Functions) -> None:
+@pytest.mark.parametrize("deadline_ms", ["0.0001", "5e-324"])
+async def test_deadline_that_cannot_be_met_is_429_and_says_why(
+    functions: Functions, deadline_ms: str
+) -> None:
     await ask(functions)
-    response = await ask(functions, {"x-recserve-deadline-ms": "0.0001"})
+    response = await ask(functions, {"x-recserve-deadline-ms": deadline_ms})
 
     assert (response.status_code, read(response)["reason"]) == (429, "deadline")
     assert int(response.headers["retry-after"]) >= 1

@@ -6,7 +6,14 @@ import pytest
 from recserve.errors import InvalidSettings
 from recserve.settings import Settings, read_settings
 
-SET_BY_AZURE = {"WEBSITE_SITE_NAME", "WEBSITE_INSTANCE_ID"}
+SET_BY_AZURE = {
+    "REGION_NAME",
+    "WEBSITE_AUTH_ENCRYPTION_KEY",
+    "WEBSITE_INSTANCE_ID",
+    "WEBSITE_OWNER_NAME",
+    "WEBSITE_RESOURCE_GROUP",
+    "WEBSITE_SITE_NAME",
+}
 
 
 def app_settings() -> set[str]:

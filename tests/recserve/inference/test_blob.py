@@ -11,11 +11,11 @@ from uuid import uuid4
 
 import pytest
 
+from emulator.azurite import Azurite
 from recserve.errors import InvalidModels, ModelsUnavailable
 from recserve.inference.blob import ABANDONED_S, BlobSource, open_container, publish
 from recserve.inference.manifest import ModelFile, read_manifest
 from recserve.inference.registry import ModelRegistry, ServedModels
-from tests.azurite import Azurite
 from tests.conftest import ROOT
 from tests.recserve.inference.versions import edit_manifest, load, lose_a_byte, release
 

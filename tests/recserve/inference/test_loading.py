@@ -34,7 +34,13 @@ def test_phases_of_loading_are_marked(models_dir: Path) -> None:
 
     load_models(models_dir, n_threads=1, mark=marks.append)
 
-    assert marks == ["model_read", "sessions"]
+    assert marks == [
+        "model_read",
+        "session near",
+        "first_inference near",
+        "session popular",
+        "first_inference popular",
+    ]
 
 
 @pytest.mark.parametrize("name", ["near.onnx", "popular.onnx", "catalogue.json"])

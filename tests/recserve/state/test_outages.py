@@ -7,12 +7,12 @@ from uuid import uuid4
 
 import pytest
 
+from emulator.azurite import Azurite
 from recserve.errors import StateUnavailable
 from recserve.state.cache import CachedStore
 from recserve.state.resilience import CircuitBreaker
 from recserve.state.store import Recorded
 from recserve.state.table_storage import TableStore
-from tests.azurite import Azurite
 from tests.recserve.state.conftest import DeafServer, event, resilient, until
 
 

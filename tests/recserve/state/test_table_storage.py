@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from azure.data.tables.aio import TableClient
 
+from emulator.azurite import Azurite
 from recserve.errors import StateUnavailable
 from recserve.state.table_storage import MAX_ATTEMPTS, TableStore
-from tests.azurite import Azurite
 from tests.recserve.state.conftest import DEAD_END, NOW_S, DeafServer, event
 
 
