@@ -61,6 +61,9 @@ def load(
     source: Annotated[
         str, typer.Option(help="Dataset whose test users ask.")
     ] = "../shared/data/ml-latest-small",
+    synthetic_items: Annotated[
+        int, typer.Option(min=0, help="Serve a synthetic catalogue of this size instead; needs PyTorch.")
+    ] = 0,
     phase_s: Annotated[float, typer.Option(min=1, help="Length of each phase.")] = 10.0,
     rounds: Annotated[int, typer.Option(min=1, help="How often both sides go through all phases.")] = 2,
     seed: Annotated[int, typer.Option(help="Seed of arrivals and order of users.")] = 0,
@@ -72,10 +75,181 @@ def load(
     from benchmarks.load import LoadBench, format_table, run
     from benchmarks.results import write_result
 
-    bench = LoadBench(models_dir=models, source=source, phase_s=phase_s, rounds=rounds, seed=seed)
+    bench = LoadBench(
+        models_dir=models,
+        source=source,
+        synthetic_items=synthetic_items,
+        phase_s=phase_s,
+        rounds=rounds,
+        seed=seed,
+    )
     figures = run(bench)
     path = write_result(name, settings=asdict(bench), figures=figures)
     print(format_table(figures, bench))
+    print(path)
+
+
+@app.command()
+def outage(
+    models: Annotated[str, typer.Option(help="Models directory that is served.")] = "models",
+    source: Annotated[
+        str, typer.Option(help="Dataset whose test users ask.")
+    ] = "../shared/data/ml-latest-small",
+    rate: Annotated[float, typer.Option(min=1, help="Requests a second.")] = 200.0,
+    healthy_s: Annotated[float, typer.Option(min=12, help="Before Azurite is killed.")] = 25.0,
+    down_s: Annotated[float, typer.Option(min=1, help="Until it is started again.")] = 20.0,
+    after_s: Annotated[float, typer.Option(min=10, help="From then on.")] = 30.0,
+    seed: Annotated[int, typer.Option(help="Seed of arrivals, users and items.")] = 0,
+) -> None:
+    """The store of histories killed under load and started again; needs Node.js for Azurite."""
+    from dataclasses import asdict
+
+    from benchmarks.outage import OutageBench, format_table, run
+    from benchmarks.results import write_result
+
+    bench = OutageBench(
+        models_dir=models,
+        source=source,
+        rate_per_s=rate,
+        healthy_s=healthy_s,
+        down_s=down_s,
+        after_s=after_s,
+        seed=seed,
+    )
+    figures = run(bench)
+    path = write_result("outage", settings=asdict(bench), figures=figures)
+    print(format_table(figures))
+    print(path)
+
+
+@app.command()
+def swap(
+    models: Annotated[str, typer.Option(help="Models directory that both versions are made of.")] = "models",
+    source: Annotated[
+        str, typer.Option(help="Dataset whose test users ask.")
+    ] = "../shared/data/ml-latest-small",
+    rate: Annotated[float, typer.Option(min=1, help="Requests a second.")] = 200.0,
+    swaps: Annotated[int, typer.Option(min=1, help="Exchanges of one good version for another.")] = 20,
+    every_s: Annotated[float, typer.Option(min=0.1, help="From one exchange to the next.")] = 2.0,
+    control_s: Annotated[float, typer.Option(min=1, help="Without any, before and again after.")] = 10.0,
+    seed: Annotated[int, typer.Option(help="Seed of arrivals and order of users.")] = 0,
+) -> None:
+    """Models exchanged under load, and a damaged version refused."""
+    from dataclasses import asdict
+
+    from benchmarks.results import write_result
+    from benchmarks.swap import SwapBench, format_table, run
+
+    bench = SwapBench(
+        models_dir=models,
+        source=source,
+        rate_per_s=rate,
+        n_swaps=swaps,
+        every_s=every_s,
+        control_s=control_s,
+        seed=seed,
+    )
+    figures = run(bench)
+    path = write_result("swap", settings=asdict(bench), figures=figures)
+    print(format_table(figures))
+    print(path)
+
+
+@app.command()
+def batching(
+    models: Annotated[str, typer.Option(help="Models directory of the light load.")] = "models",
+    source: Annotated[
+        str, typer.Option(help="Dataset whose test users ask under light load.")
+    ] = "../shared/data/ml-latest-small",
+    light_rounds: Annotated[int, typer.Option(min=1, help="Rounds of light load.")] = 8,
+    light_s: Annotated[float, typer.Option(min=0.5, help="Light load on each side in a round.")] = 4.0,
+    items: Annotated[int, typer.Option(min=1000, help="Synthetic catalogue of the saturation.")] = 100_000,
+    callers: Annotated[int, typer.Option(min=1, help="Callers that never rest.")] = 64,
+    saturation_rounds: Annotated[int, typer.Option(min=1, help="Rounds of saturation.")] = 6,
+    saturation_s: Annotated[float, typer.Option(min=0.5, help="Saturation of each side in a round.")] = 3.0,
+    seed: Annotated[int, typer.Option(help="Seed of arrivals, users, weights and resamples.")] = 0,
+) -> None:
+    """What micro-batching costs under light load, and gains at saturation; needs PyTorch."""
+    from dataclasses import asdict
+
+    from benchmarks.batching import BatchingBench, format_table, run
+    from benchmarks.results import write_result
+
+    bench = BatchingBench(
+        models_dir=models,
+        source=source,
+        light_rounds=light_rounds,
+        light_s=light_s,
+        n_items=items,
+        n_callers=callers,
+        saturation_rounds=saturation_rounds,
+        saturation_s=saturation_s,
+        seed=seed,
+    )
+    figures = run(bench)
+    path = write_result("batching", settings=asdict(bench), figures=figures)
+    print(format_table(figures))
+    print(path)
+
+
+@app.command()
+def contract(
+    examples: Annotated[int, typer.Option(min=1, help="Random requests per operation.")] = 100,
+    seed: Annotated[int, typer.Option(help="Seed of the requests.")] = 0,
+    models: Annotated[str, typer.Option(help="Models directory that is served.")] = "models",
+) -> None:
+    """Send the running app what its OpenAPI document allows and forbids, and look at every answer."""
+    from dataclasses import asdict
+
+    from benchmarks.contract import ContractBench, format_table, run
+    from benchmarks.results import write_result
+
+    bench = ContractBench(examples=examples, seed=seed, models_dir=models)
+    figures = run(bench)
+    path = write_result("contract", settings=asdict(bench), figures=figures)
+    print(format_table(figures))
+    print(path)
+    if figures["findings"]:
+        raise typer.Exit(1)
+
+
+@app.command()
+def kql(
+    spans: Annotated[int, typer.Option(min=1000, help="Synthetic spans in the store.")] = 5_000_000,
+    hours: Annotated[int, typer.Option(min=1, help="Hours that they spread over.")] = 24,
+    rounds: Annotated[int, typer.Option(min=1, help="How often each query is asked.")] = 5,
+) -> None:
+    """Each console query over millions of spans in the Application Insights emulator."""
+    from dataclasses import asdict
+
+    from benchmarks.kql import KqlBench, format_table, run
+    from benchmarks.results import write_result
+
+    bench = KqlBench(n_spans=spans, n_hours=hours, n_rounds=rounds)
+    figures = run(bench, on_stage=lambda stage: print(f"... {stage}", flush=True))
+    path = write_result("kql", settings=asdict(bench), figures=figures)
+    print(format_table(figures))
+    print(path)
+
+
+@app.command()
+def coldstart(
+    n: Annotated[int, typer.Option(min=3, help="Starts of each side.")] = 20,
+    picture: Annotated[bool, typer.Option(help="Draw the waterfall, docs/cold-start.svg.")] = True,
+) -> None:
+    """Process start to the first recommendation over HTTP, against the floor of the design."""
+    from benchmarks.coldstart import draw, run
+    from benchmarks.results import write_result
+
+    figures, median = run(n)
+    if picture:
+        draw(median)
+    path = write_result("coldstart", settings={"n": n}, figures=figures)
+    for side in ("app", "floor"):
+        print(f"{side:6} {figures[side]['median_ms']:6.1f} ms")
+    print(f"ratio  {figures['ratio']:6.2f}, explained {figures['explained']['median']:.1%}")
+    for phase, ms in figures["phases_ms"].items():
+        print(f"  {phase:32} {ms:6.1f} ms")
     print(path)
 
 

@@ -10,12 +10,11 @@ answered by the best variant, however long that takes. Both sides see the same a
                 what arrives; the part of the queue that overload left behind counts
 """
 
-import asyncio
 import os
 import tempfile
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -24,8 +23,9 @@ import numpy as np
 import uvloop
 from numpy.typing import NDArray
 
+from benchmarks.closed_loop import closed_loop
 from benchmarks.server import Server, serving
-from benchmarks.traffic import Traffic, real_traffic
+from benchmarks.traffic import Traffic, ask, real_traffic
 from emulator.load.arrivals import Phase, poisson
 from emulator.load.client import Sent, send
 
@@ -34,6 +34,7 @@ SERVER_CORE, SENDER_CORE = 0, 1
 N_CLOSED = 32
 "Connections that find the capacity: each asks again as soon as it is answered."
 RECOVERED = 0.95
+NO_TARGET = ""
 WINDOW_S = 0.5
 MAX_HISTORY = 50
 
@@ -49,6 +50,8 @@ class LoadBench:
     "Models directory that is served."
     source: str = "../shared/data/ml-latest-small"
     "Dataset whose test users ask."
+    synthetic_items: int = 0
+    "Serve a synthetic catalogue of this size instead; what it recommends has no quality."
     phases: tuple[float, ...] = (0.5, 1.0, 3.0, 0.5)
     "Load in shares of the capacity."
     phase_s: float = 10.0
@@ -78,7 +81,20 @@ def run(bench: LoadBench) -> dict[str, Any]:
     """Find the capacity, then drive both sides through the phases; figures of each phase and side."""
     os.sched_setaffinity(0, {SENDER_CORE})
     rng = np.random.default_rng(bench.seed)
-    traffic = real_traffic(bench.source, max_history=MAX_HISTORY, rng=rng)
+    if not bench.synthetic_items:
+        return _drive(bench, real_traffic(bench.source, max_history=MAX_HISTORY, rng=rng), rng)
+    from benchmarks.synthetic_models import SyntheticModels, write_synthetic_models
+
+    with tempfile.TemporaryDirectory() as folder:
+        models_dir = Path(folder) / "models"
+        size = SyntheticModels(n_items=bench.synthetic_items, seed=bench.seed)
+        requests = [ask(history.tolist()) for history in write_synthetic_models(models_dir, size)]
+        return _drive(
+            replace(bench, models_dir=str(models_dir)), Traffic(requests, [NO_TARGET] * len(requests)), rng
+        )
+
+
+def _drive(bench: LoadBench, traffic: Traffic, rng: np.random.Generator) -> dict[str, Any]:
     capacity_per_s = _capacity(bench, traffic)
     phases = [Phase(share * capacity_per_s, bench.phase_s) for share in bench.phases]
     runs: dict[str, list[list[dict[str, Any]]]] = {side: [] for side in SIDES}
@@ -131,22 +147,8 @@ async def _warm(server: Server, traffic: Traffic) -> None:
 
 async def _closed_loop(server: Server, traffic: Traffic, duration_s: float) -> float:
     """Answers a second."""
-    loop = asyncio.get_running_loop()
-    ends_s, n_answers, requests = loop.time() + duration_s, 0, iter(range(10**9))
-
-    async def caller() -> None:
-        nonlocal n_answers
-        reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
-        while loop.time() < ends_s:
-            writer.write(traffic.requests[next(requests) % len(traffic.requests)])
-            head = await reader.readuntil(b"\r\n\r\n")
-            length = int(head.lower().partition(b"content-length:")[2].split(b"\r\n")[0])
-            await reader.readexactly(length)
-            n_answers += head[9:12] == b"200"
-        writer.close()
-
-    await asyncio.gather(*(caller() for _ in range(N_CLOSED)))
-    return n_answers / duration_s
+    found = await closed_loop(server.port, traffic.requests, n_callers=N_CLOSED, duration_s=duration_s)
+    return found.per_s
 
 
 def _by_phase(sent: Sent, traffic: Traffic, bench: LoadBench) -> list[dict[str, Any]]:
@@ -163,7 +165,8 @@ def _figures(sent: Sent, traffic: Traffic, chosen: NDArray[np.int64]) -> dict[st
     for number in admitted.tolist():
         answer = msgspec.json.decode(sent.answers[number], type=_Answer)
         variants[answer.model.variant] += 1
-        gains.append(_ndcg(answer, traffic.targets[number % len(traffic.targets)]))
+        if (target := traffic.targets[number % len(traffic.targets)]) != NO_TARGET:
+            gains.append(_ndcg(answer, target))
     refusals = Counter(
         msgspec.json.decode(answer, type=_Refusal).reason if (answer := sent.answers[number]) else "host"
         for number in chosen[sent.status[chosen] == 429].tolist()

@@ -1,6 +1,7 @@
 """Requests as they come: real users' histories, each with the item that its user took next."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -32,7 +33,16 @@ def real_traffic(source: str, *, max_history: int, rng: np.random.Generator) -> 
     requests, wanted = [], []
     for user in rng.permutation(len(histories)).tolist():
         history = [sequences.item_ids[item - 1] for item in histories[user][-max_history:].tolist()]
-        body = json.dumps({"history": history, "k": 10}).encode()
-        requests.append(http_request("POST", "/api/recommend", host="127.0.0.1", body=body))
+        requests.append(ask(history))
         wanted.append(str(sequences.item_ids[int(targets[user]) - 1]))
     return Traffic(requests, wanted)
+
+
+def ask(history: Sequence[int | str]) -> bytes:
+    """A request for recommendations after these item ids, newest last."""
+    return post("/api/recommend", {"history": history, "k": 10})
+
+
+def post(path: str, body: object) -> bytes:
+    """A whole HTTP/1.1 request with a JSON body."""
+    return http_request("POST", path, host="127.0.0.1", body=json.dumps(body).encode())

@@ -25,6 +25,8 @@ NO_ANSWER = 0
 class Sent:
     """What became of every request, in the order of the schedule. All arrays are (n_requests,)."""
 
+    started_s: float
+    "The start of the load, on the clock of `perf_counter`."
     scheduled_s: NDArray[np.float64]
     "From the start of the load."
     late_s: NDArray[np.float64]
@@ -135,9 +137,7 @@ async def send(
         patience_s: how long to wait for answers after the last request has left.
     """
     n = len(arrivals_s)
-    load = _Load(
-        host, port, perf_counter() + 0.1, [math.inf] * n, [math.inf] * n, [NO_ANSWER] * n, [b""] * n
-    )
+    load = _Load(host, port, perf_counter() + 0.1, [math.inf] * n, [math.inf] * n, [NO_ANSWER] * n, [b""] * n)
     load.n_open = n
     opening: set[asyncio.Task[None]] = set()
     for number, at_s in enumerate(arrivals_s.tolist()):
@@ -153,12 +153,14 @@ async def send(
         if number % 16 == 15:
             await asyncio.sleep(0)
     with contextlib.suppress(TimeoutError):
-        await asyncio.wait_for(load.all_ended.wait(), patience_s)
+        if load.n_open:
+            await asyncio.wait_for(load.all_ended.wait(), patience_s)
     for task in opening:
         task.cancel()
     for connection in load.idle:
         connection.close()
     return Sent(
+        started_s=load.started_s,
         scheduled_s=arrivals_s,
         late_s=np.array(load.sent_s) - arrivals_s,
         latency_s=np.array(load.ended_s) - arrivals_s,
