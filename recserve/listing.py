@@ -1,7 +1,7 @@
 """A ranking as the caller sees it: ids, titles, scores, and why."""
 
-import math
 from collections.abc import Mapping
+from math import isfinite
 
 from msgspec import UNSET, structs
 
@@ -12,28 +12,21 @@ from recserve.schemas import ScoredItem
 
 def list_items(ranking: Ranking, because: Mapping[int, int | None], models: ServedModels) -> list[ScoredItem]:
     """A list as the caller sees it."""
-    propensities = ranking.propensities
-    ids = models.catalogue.columns.ids
-    listed = []
-    for place, (number, score) in enumerate(
-        zip(ranking.items.tolist(), ranking.scores.tolist(), strict=True)
-    ):
-        item = list_item(number, score, models)
-        reason = because.get(number)
-        if reason is not None or propensities is not None:
-            item = structs.replace(
-                item,
-                because=UNSET if reason is None else ids[reason - 1],
-                propensity=UNSET if propensities is None else float(propensities[place]),
-            )
-        listed.append(item)
-    return listed
-
-
-def list_item(number: int, score: float, models: ServedModels) -> ScoredItem:
-    columns = models.catalogue.columns
-    return ScoredItem(
-        columns.ids[number - 1],
-        columns.titles[number - 1],
-        None if math.isnan(score) else round(score, 4),
-    )
+    columns, propensities = models.catalogue.columns, ranking.propensities
+    ids, titles = columns.ids, columns.titles
+    numbers = ranking.items.tolist()
+    items = [
+        ScoredItem(ids[number - 1], titles[number - 1], round(score, 4) if isfinite(score) else None)
+        for number, score in zip(numbers, ranking.scores.tolist(), strict=True)
+    ]
+    if not because and propensities is None:
+        return items
+    reasons = [because.get(number) for number in numbers]
+    return [
+        structs.replace(
+            item,
+            because=UNSET if reason is None else ids[reason - 1],
+            propensity=UNSET if propensities is None else float(propensities[place]),
+        )
+        for place, (item, reason) in enumerate(zip(items, reasons, strict=True))
+    ]

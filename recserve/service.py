@@ -28,7 +28,7 @@ from recserve.inference.ranking import (
 )
 from recserve.inference.registry import ModelRegistry, ServedModels
 from recserve.inventory import Inventory
-from recserve.listing import list_item, list_items
+from recserve.listing import list_items
 from recserve.schemas import (
     CataloguePage,
     CatalogueRequest,
@@ -276,11 +276,9 @@ class RecommendationService:
             }
             timeline.measurements[names.BATCH_SIZE] = answer.batch_size
             # Both variants count, and what was counted zero times is no answer.
-            items = [
-                list_item(number, score, models)
-                for number, score in zip(answer.items.tolist(), answer.scores.tolist(), strict=True)
-                if number and score > 0
-            ]
+            is_counted = (answer.items > 0) & (answer.scores > 0)
+            ranking = Ranking(answer.items[is_counted], answer.scores[is_counted], None, 0, "")
+            items = list_items(ranking, {}, models)
             timeline.mark("rank")
         return ItemList(items=items, model=ModelRef(variant, models.manifest.version))
 

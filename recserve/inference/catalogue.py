@@ -79,5 +79,5 @@ class Catalogue:
 
     def known_numbers(self, item_ids: Iterable[int | str]) -> list[int]:
         """Numbers of those items that the catalogue knows, in the order given."""
-        found = (self.numbers.get(str(item_id)) for item_id in item_ids)
-        return [number for number in found if number is not None]
+        find = self.numbers.get
+        return [number for number in map(find, map(str, item_ids)) if number is not None]

@@ -1,6 +1,7 @@
 """From candidates to a list: filter, weigh, choose, pin, and say why when the list is short."""
 
 from collections.abc import Sequence
+from math import isfinite
 from typing import NamedTuple
 
 import numpy as np
@@ -55,7 +56,7 @@ def rank(
         seen: item numbers that the model left out by itself, for the note.
     """
     if is_plain(rules):
-        n_shown = np.count_nonzero(items[:k])
+        n_shown = k if len(items) == k and items[-1] else np.count_nonzero(items[:k])
         note = _why_short(rules, catalogue, seen) if n_shown < k else ""
         return Ranking(items[:n_shown], _make_finite(scores[:n_shown]), None, 0, note)
     is_admitted = items > 0
@@ -91,9 +92,9 @@ class _Listed(NamedTuple):
 
 
 def _make_finite(scores: NDArray[np.float32]) -> NDArray[np.float32]:
-    is_finite = np.isfinite(scores)
-    if is_finite.all():
+    if isfinite(scores.sum()):  # so are its terms, and it costs half as much to know
         return scores
+    is_finite = np.isfinite(scores)
     known = scores[is_finite]
     lowest, highest = (known.min(), known.max()) if len(known) else (0, 0)
     return np.nan_to_num(scores, nan=lowest, posinf=highest, neginf=lowest)
