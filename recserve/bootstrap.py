@@ -22,8 +22,10 @@ if TYPE_CHECKING:
 
 DELAY_SHARE = 1 / 8
 "Share of the SLO that requests may wait for the event loop before some are refused: they pay it about twice."
-RTT_SHARE = 1 / 3
+RTT_SHARE = 1 / 4
 "Share of the SLO up to which longer answers are batching and no queue."
+LIMIT_SMOOTHING = 0.5
+"Weight of the newest estimate of the limit: it starts from the top and must come down within a second."
 MAX_WAITING = 1024
 "Requests that may wait for one model."
 UNLIMITED = 10**9
@@ -109,6 +111,7 @@ def _build_limit(settings: Settings) -> "Limit":
             return GradientLimit(
                 initial=most,
                 maximum=most,
+                smoothing=LIMIT_SMOOTHING,
                 rtt_floor_s=settings.recserve_slo_ms / 1e3 * RTT_SHARE,
             )
         case "fixed":
