@@ -98,7 +98,7 @@ def _drive(bench: LoadBench, traffic: Traffic, rng: np.random.Generator) -> dict
     capacity_per_s = _capacity(bench, traffic)
     phases = [Phase(share * capacity_per_s, bench.phase_s) for share in bench.phases]
     runs: dict[str, list[list[dict[str, Any]]]] = {side: [] for side in SIDES}
-    recoveries: dict[str, list[float]] = {side: [] for side in SIDES}
+    recoveries: dict[str, list[float | None]] = {side: [] for side in SIDES}
     for _ in range(bench.rounds):
         arrivals_s = poisson(phases, rng)
         for side, settings in SIDES.items():
@@ -213,6 +213,7 @@ def _summary(parts: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 def _quantiles(values_ms: NDArray[np.float64]) -> dict[str, float | None]:
+    values_ms = values_ms[np.isfinite(values_ms)]  # what never left has no lateness
     if not len(values_ms):
         return {"p50": None, "p99": None}
     p50, p99 = np.percentile(values_ms, [50, 99])
@@ -225,15 +226,15 @@ def _over_peak(phases: list[dict[str, Any]], bench: LoadBench) -> float:
     return float(round(good[int(np.argmax(bench.phases))] / max(good), 4))
 
 
-def _recovery_s(sent: Sent, bench: LoadBench) -> float:
-    """Seconds from the end of the heaviest phase until goodput is back; inf if it is not."""
+def _recovery_s(sent: Sent, bench: LoadBench) -> float | None:
+    """Seconds from the end of the heaviest phase until goodput is back; None if it never is."""
     ended_s = (int(np.argmax(bench.phases)) + 1) * bench.phase_s
     is_good = (sent.status == 200) & (sent.latency_s <= SLO_S)
     for start_s in np.arange(ended_s, sent.scheduled_s[-1] - WINDOW_S, 0.05).tolist():
         inside = (sent.scheduled_s >= start_s) & (sent.scheduled_s < start_s + WINDOW_S)
         if is_good[inside].mean() >= RECOVERED:
             return float(round(start_s - ended_s, 2))
-    return float("inf")
+    return None
 
 
 def format_table(figures: dict[str, Any], bench: LoadBench) -> str:

@@ -108,11 +108,41 @@ def _against(ms: float, other_ms: float) -> str:
     return f"{ms / other_ms:.1f} x as long as" if ms > other_ms else f"{other_ms / ms:.1f} x faster than"
 
 
+def load_table() -> str:
+    result = _read("load_100k")
+    settings, figures = result["settings"], result["figures"]
+    seconds = settings["phase_s"] * settings["rounds"]
+    rows = []
+    for side, of_side in figures["sides"].items():
+        for share, phase in zip(settings["phases"], of_side["phases"], strict=True):
+            p99_ms = phase["admitted_ms"]["p99"]
+            rows.append(
+                f"| {side} | {share:g} x | {phase['n'] / seconds:.0f}/s | {phase['n_good'] / seconds:.0f}/s "
+                f"| {'-' if p99_ms is None else f'{p99_ms:.0f} ms'} "
+                f"| {_shares(phase['variants'], phase['n'])} | {sum(phase['n_refused'].values()) / phase['n']:.0%} "
+                f"| {phase['n_failed'] / phase['n']:.0%} |"
+            )
+    head = [
+        "| | load | offered | inside 25 ms | p99 of answers | answered by | refused | no answer |",
+        "| --- | --- | --- | --- | --- | --- | --- | --- |",
+    ]
+    note = (
+        f"Capacity {figures['capacity_per_s']:.0f} answers a second, Poisson arrivals from a core of their own, "
+        f"{settings['phase_s']:g} s a phase, {settings['rounds']} rounds. {_machine(result)}"
+    )
+    return "\n".join(head + rows) + "\n\n" + note
+
+
+def _shares(variants: dict[str, int], n: int) -> str:
+    return ", ".join(f"{name} {count / n:.0%}" for name, count in variants.items()) or "-"
+
+
 BLOCKS = {
     "answer": example_answer,
     "ladder": ladder_table,
     "overhead": overhead_table,
     "catalogue": catalogue_table,
+    "load": load_table,
 }
 
 
