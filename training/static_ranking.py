@@ -5,6 +5,7 @@ request takes its first k + n_seen items, of which at least k were not seen, and
 """
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -24,7 +25,7 @@ def write_static_ranking(scores: NDArray[np.float32], target: Path) -> None:
     """
     n_items = len(scores)
     order = np.argsort(-scores, kind="stable")
-    constants = {
+    constants: dict[str, NDArray[Any]] = {
         "order": order + 1,
         "order_scores": scores[order].astype(np.float32),
         "n_items": np.array([n_items]),
