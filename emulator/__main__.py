@@ -1,4 +1,4 @@
-"""The emulator's command line: `python -m emulator start` and `python -m emulator up`."""
+"""The emulator's command line: `python -m emulator start`, `app-insights` and `up`."""
 
 from pathlib import Path
 from typing import Annotated
@@ -58,6 +58,46 @@ def up(
     try:
         run_stack(Path(__file__).resolve().parent.parent, port=port, console_port=console_port)
     except (HostStartError, StackError) as err:
+        typer.echo(f"error: {err}", err=True)
+        raise typer.Exit(1) from err
+
+
+@commands.command()
+def app_insights(
+    *,
+    port: Annotated[int, typer.Option("--port", "-p", min=0, max=65535, help="Port; 0 picks one.")] = 9411,
+    host: Annotated[str, typer.Option(help="Address to listen on; anybody who reaches it may write.")] = (
+        "127.0.0.1"
+    ),
+    data: Annotated[Path, typer.Option(help="Folder that keeps the telemetry.")] = Path(
+        ".local/app-insights"
+    ),
+    retention_days: Annotated[int, typer.Option(min=1, help="Hours older than this are dropped.")] = 30,
+    fail: Annotated[
+        int | None, typer.Option(metavar="STATUS", help="Answer ingestion with this status, for tests.")
+    ] = None,
+    retry_after: Annotated[
+        int | None, typer.Option(min=0, metavar="SECONDS", help="Retry-After of --fail.")
+    ] = None,
+) -> None:
+    """Take telemetry as Application Insights does, and answer KQL as Log Analytics does."""
+    from emulator.app_insights.errors import StoreError
+    from emulator.app_insights.faults import Fault, Faults
+    from emulator.app_insights.serving import serve
+    from emulator.app_insights.store import StoreSettings
+
+    faults = Faults()
+    try:
+        faults.switch(Fault(status=fail, retry_after_s=retry_after))
+        serve(
+            data.resolve(),
+            StoreSettings(retention_days=retention_days),
+            host=host,
+            port=port,
+            faults=faults,
+            say=typer.echo,
+        )
+    except (StoreError, ValueError) as err:
         typer.echo(f"error: {err}", err=True)
         raise typer.Exit(1) from err
 
