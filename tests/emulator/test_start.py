@@ -140,7 +140,7 @@ def test_disabled_function_is_not_there(start_host) -> None:
 
     with host.client() as client:
         assert [client.get(f"/api/{name}").status_code for name in ("on", "off")] == [200, 404]
-    assert "Function off is disabled" in host.log
+    assert "Function off is disabled" in host.stdout
 
 
 def test_blueprints_are_part_of_the_app(start_host) -> None:

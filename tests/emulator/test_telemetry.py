@@ -1,0 +1,93 @@
+"""Spans of requests, as the host exports them beside the app's."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from benchmarks.ingestion import Ingestion, ingesting
+from emulator.functions_host.telemetry import RequestSpans
+
+TRACE_ID = "4bf92f3577b34da6a3ce929d0e0e4736"
+CALLER_ID = "00f067aa0ba902b7"
+
+
+@pytest.fixture
+def ingestion() -> Iterator[Ingestion]:
+    with ingesting() as server:
+        yield server
+
+
+def test_apps_spans_lie_below_the_hosts(repository: Path, tmp_path: Path, ingestion: Ingestion) -> None:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    environ = {
+        "APPLICATIONINSIGHTS_CONNECTION_STRING": ingestion.connection_string,
+        "RECSERVE_STATE_PATH": str(tmp_path / "state.db"),
+        "RECSERVE_SPOOL_DIR": str(tmp_path / "spool"),
+        "TMPDIR": str(tmp_path),
+    }
+    process = subprocess.Popen(
+        [sys.executable, "-m", "emulator", "start", "--port", str(port)],
+        cwd=repository,
+        env=os.environ | environ,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        url = f"http://127.0.0.1:{port}/api/recommend/ana?k=3"
+        request = urllib.request.Request(url, headers={"traceparent": f"00-{TRACE_ID}-{CALLER_ID}-01"})
+        answer = _when_up(request)
+        time.sleep(3)  # both exporters attach in the background
+    finally:
+        process.send_signal(signal.SIGTERM)
+        process.wait(30)
+
+    [served] = [e for e in ingestion.envelopes() if e["data"]["baseType"] == "RequestData"]
+    [recommended] = ingestion.spans("request")
+    data, properties = served["data"]["baseData"], served["data"]["baseData"]["properties"]
+    assert answer == 200
+    assert (data["name"], data["responseCode"], data["success"]) == (
+        "GET /api/recommend/{user_id}",
+        "200",
+        True,
+    )
+    assert properties["faas.name"] == "recserve/recommend_user"
+    assert properties["faas.invocation_id"] == recommended["properties"]["faas.invocation_id"]
+    assert served["tags"]["ai.operation.parentId"] == CALLER_ID
+    assert recommended["tags"]["ai.operation.parentId"] == data["id"]
+    assert recommended["tags"]["ai.operation.id"] == served["tags"]["ai.operation.id"] == TRACE_ID
+    assert b"/recommend/ana" not in b"".join(body for _, body in ingestion.posted)
+
+
+def _when_up(request: urllib.request.Request) -> int:
+    give_up_s = time.monotonic() + 30
+    while True:
+        try:
+            with urllib.request.urlopen(request, timeout=30) as answer:
+                return int(answer.status)
+        except OSError:
+            if time.monotonic() > give_up_s:
+                raise
+            time.sleep(0.05)
+
+
+@pytest.mark.parametrize("mode", ["", "ApplicationInsights"])
+def test_host_exports_nothing_unless_told(mode: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("APPLICATIONINSIGHTS_CONNECTION_STRING", "InstrumentationKey=x")
+
+    assert RequestSpans.from_environment(mode) is None
+
+
+def test_host_exports_nothing_without_a_place_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("APPLICATIONINSIGHTS_CONNECTION_STRING", raising=False)
+
+    assert RequestSpans.from_environment("OpenTelemetry") is None
