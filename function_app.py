@@ -1,5 +1,9 @@
 """Every function that the host indexes. What they do stands in `recserve`."""
 
+from recserve.process import cold_start, startup  # starts the process: before the first heavy import
+
+# isort: split
+
 from functools import partial
 
 from azure.functions import AuthLevel, Context, FunctionApp, HttpRequest, HttpResponse, TimerRequest
@@ -7,7 +11,6 @@ from azure.functions.warmup import WarmUpContext
 
 from recserve.http_io import encode, read_json, read_params, read_terms, respond
 from recserve.openapi import describe
-from recserve.process import cold_start, startup  # isort: split  before the first heavy import
 from recserve.schemas import (
     CatalogueRequest,
     EventsRequest,
@@ -23,7 +26,7 @@ from recserve.schemas import (
 
 app = FunctionApp(http_auth_level=AuthLevel.FUNCTION)
 answer = partial(respond, startup)
-cold_start.timeline.mark("import recserve")
+cold_start.timeline.mark("import function_app")
 
 
 @app.route("recommend", methods=["POST"])

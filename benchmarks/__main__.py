@@ -254,6 +254,38 @@ def coldstart(
 
 
 @app.command()
+def telemetry(n: Annotated[int, typer.Option(min=100, help="Rounds.")] = 3000) -> None:
+    """What telemetry adds to a request: sampled and unsampled, against none."""
+    from benchmarks.results import write_result
+    from benchmarks.telemetry import run
+
+    figures = run(n)
+    path = write_result("telemetry", settings={"n": n}, figures=figures)
+    for side in ("off", "unsampled", "sampled"):
+        print(f"{side:10} p50 {figures[side]['p50_ms']:.4f} ms  p99 {figures[side]['p99_ms']:.4f} ms")
+    print(
+        f"unsampled adds {figures['unsampled_over_off_us']} us, sampled {figures['sampled_over_off_us']} us"
+    )
+    print(f"contention sampler: {figures['sampler']['cpu_us']} us a second")
+    print(path)
+
+
+@app.command()
+def imports() -> None:
+    """What `import function_app` loads, package by package, against the budget."""
+    from typing import get_args
+
+    from benchmarks.imports import Moment, budget, spent_ms
+
+    for moment in get_args(Moment):
+        spent = spent_ms(moment)
+        print(f"{moment}: {sum(spent.values()):.0f} ms, budget {budget()[moment]['ms']} ms")
+        for package, ms in spent.items():
+            if ms >= 1:
+                print(f"  {package:24} {ms:6.1f} ms")
+
+
+@app.command()
 def report() -> None:
     """Write the README's tables from the result files."""
     from benchmarks.report import update_readme

@@ -26,6 +26,8 @@ from recserve.inference.manifest import read_manifest
 
 START_LIMIT_S = 30.0
 POLL_S = 0.001
+ATTACHED_AFTER_S = 2.0
+"Telemetry is attached well before this."
 N_BURN_IN = 2
 PICTURE = ROOT / "docs" / "cold-start.svg"
 
@@ -39,7 +41,9 @@ history = numpy.ones((1, 3), numpy.int64)
 session.run(["items", "scores"], {{"history": history, "seen": history, "k": numpy.array([10])}})
 print("answered", flush=True)
 """
-APP = "from pathlib import Path; from emulator.functions_host.serving import serve; serve(Path(), port={port})"
+APP = (
+    "from pathlib import Path; from emulator.functions_host.serving import serve; serve(Path(), port={port})"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +82,7 @@ def run(n: int) -> tuple[dict[str, Any], Start]:
         The figures, and the app's start of median length.
     """
     manifest = read_manifest(ROOT / "models")
-    model = str(ROOT / "models" / manifest.variant(manifest.serving[0]).file.path)
+    model = str(ROOT / "models" / manifest.variant(manifest.serving[0]).file.name)
     starts: list[Start] = []
     floors: list[float] = []
     with tempfile.TemporaryDirectory(prefix="recserve-coldstart-") as folder, ingesting() as ingestion:
@@ -154,6 +158,7 @@ def _start_app(folder: Path, ingestion: Ingestion) -> Start:
     try:
         _ask(port, request, process)
         first_answer_s = time.perf_counter() - spawned_s
+        time.sleep(ATTACHED_AFTER_S)
     finally:
         process.send_signal(signal.SIGTERM)  # which sends its telemetry
         process.wait(START_LIMIT_S)
@@ -222,7 +227,11 @@ def draw(start: Start, path: Path = PICTURE) -> None:
         for row, phase in enumerate(phases):
             end_s = min(phase.end_s, start.first_answer_s)
             axes.barh(
-                row, (end_s - phase.start_s) * 1e3, left=phase.start_s * 1e3, color=colours[phase.lane], height=0.7
+                row,
+                (end_s - phase.start_s) * 1e3,
+                left=phase.start_s * 1e3,
+                color=colours[phase.lane],
+                height=0.7,
             )
             label = f"{phase.name}  {(end_s - phase.start_s) * 1e3:.0f} ms"
             is_late = phase.start_s > 0.6 * start.first_answer_s

@@ -8,6 +8,7 @@ import logging
 import math
 from collections.abc import Callable, Collection
 from pathlib import Path
+from time import perf_counter
 from typing import TYPE_CHECKING
 
 from recserve.errors import InvalidModels, InvalidSettings
@@ -16,6 +17,7 @@ from recserve.telemetry.timeline import Timeline
 
 if TYPE_CHECKING:
     from recserve.admission.limit import Limit
+    from recserve.experiments import Shadow, Split
     from recserve.inference.registry import ModelRegistry
     from recserve.service import RecommendationService
     from recserve.state.store import UserStateStore
@@ -36,13 +38,20 @@ log = logging.getLogger(__name__)
 
 
 def build_service(
-    settings: Settings, timeline: Timeline, *, record: Callable[[Timeline], None] = lambda _: None
+    settings: Settings,
+    timeline: Timeline,
+    models_timeline: Timeline | None = None,
+    *,
+    record: Callable[[Timeline], None] = lambda _: None,
 ) -> "RecommendationService":
     """Put a service together; its models are loaded and have each run once.
+
+    Models load on a thread beside this one: ONNX Runtime leaves the interpreter to our imports meanwhile.
 
     Args:
         settings: the app's settings.
         timeline: stamped with each phase as it ends.
+        models_timeline: stamped by the thread that loads the models.
         record: takes timelines of what no request waits for.
 
     Raises:
@@ -50,30 +59,26 @@ def build_service(
         InvalidSettings: settings name a variant that the models lack.
         StateUnavailable: the user store cannot be opened.
     """
-    from recserve.admission.brownout import Dimmer
-    from recserve.admission.limiter import Limiter
-    from recserve.admission.queueing_delay import LoopProbe, QueueingDelay
-    from recserve.experiments import CHALLENGER, CURRENT, Shadow, read_split
-    from recserve.inventory import Inventory
-    from recserve.service import RecommendationService
-    from recserve.users import Users
+    from concurrent.futures import ThreadPoolExecutor
 
-    timeline.mark("import recserve")
+    from recserve.experiments import CURRENT, Shadow, read_split
+
     split = read_split(settings.recserve_split, salt=settings.recserve_split_salt)
     shadow = Shadow(settings.recserve_shadow, record) if settings.recserve_shadow else None
-    also = {CURRENT: {shadow.variant} if shadow else set(), CHALLENGER: set()}
-    for arm in split.arms if split else ():
-        also[arm.line].add(arm.variant)
-    lines = {CURRENT: _build_line(settings, settings.models_dir, also[CURRENT], timeline.mark, is_fed=True)}
-    if settings.recserve_challenger_dir:
-        challenger_dir = APP_ROOT / settings.recserve_challenger_dir
-        lines[CHALLENGER] = _build_line(settings, challenger_dir, also[CHALLENGER], timeline.mark)
-    elif also[CHALLENGER]:
-        raise InvalidSettings(
-            f"RECSERVE_SPLIT={settings.recserve_split!r} names a challenger; set RECSERVE_CHALLENGER_DIR"
-        )
-    store, attach = _build_store(settings)
-    timeline.mark("state")
+    with ThreadPoolExecutor(1, thread_name_prefix="models") as beside:
+        loading = beside.submit(_build_lines, settings, split, shadow, models_timeline or Timeline("models"))
+        from recserve.admission.brownout import Dimmer
+        from recserve.admission.limiter import Limiter
+        from recserve.admission.queueing_delay import LoopProbe, QueueingDelay
+        from recserve.inventory import Inventory
+        from recserve.service import RecommendationService
+        from recserve.users import Users
+
+        timeline.mark("import recserve")
+        store, attach = _build_store(settings)
+        timeline.mark("state")
+        lines = loading.result()
+    timeline.mark("models")
     is_limited = settings.recserve_admission != "off"
     delay = QueueingDelay()
     rise_at = settings.recserve_brownout_at if is_limited and settings.recserve_brownout_at < 1 else math.inf
@@ -99,6 +104,27 @@ def build_service(
         attach=attach,
         deadline_s=settings.recserve_deadline_ms / 1e3 if is_limited else math.inf,
     )
+
+
+def _build_lines(
+    settings: Settings, split: "Split | None", shadow: "Shadow | None", timeline: Timeline
+) -> "dict[str, ModelRegistry]":
+    """The current line of model versions, and the challenger's where there is one."""
+    from recserve.experiments import CHALLENGER, CURRENT
+
+    timeline.started_s = perf_counter()
+    also = {CURRENT: {shadow.variant} if shadow else set(), CHALLENGER: set()}
+    for arm in split.arms if split else ():
+        also[arm.line].add(arm.variant)
+    lines = {CURRENT: _build_line(settings, settings.models_dir, also[CURRENT], timeline.mark, is_fed=True)}
+    if settings.recserve_challenger_dir:
+        challenger_dir = APP_ROOT / settings.recserve_challenger_dir
+        lines[CHALLENGER] = _build_line(settings, challenger_dir, also[CHALLENGER], timeline.mark)
+    elif also[CHALLENGER]:
+        raise InvalidSettings(
+            f"RECSERVE_SPLIT={settings.recserve_split!r} names a challenger; set RECSERVE_CHALLENGER_DIR"
+        )
+    return lines
 
 
 def _build_limit(settings: Settings) -> "Limit":
@@ -141,6 +167,7 @@ def _build_line(
     from recserve.inference.registry import ModelRegistry, ServedModels
     from recserve.inference.sources import DirectorySource, ModelSource
 
+    mark("import recserve.inference")
     is_limited = settings.recserve_admission != "off"
     inference = ThreadPoolExecutor(4, thread_name_prefix="inference")
 

@@ -208,7 +208,7 @@ class RecommendationService:
             rules,
             catalogue,
             k=request.k,
-            rng=_UNUSED if asked.seed is UNSET else np.random.default_rng(asked.seed),
+            rng=None if asked.seed is UNSET else np.random.default_rng(asked.seed),
             seen=asked.seen,
         )
         return answer, ranking
@@ -311,9 +311,7 @@ class RecommendationService:
         models = self.models
         for batcher in models.batchers.values():
             answer = await batcher.ask(Question((1,), (1,), 10))
-            ranking = rank(
-                answer.items, answer.scores, NO_RULES, models.catalogue, k=10, rng=_UNUSED, seen=(1,)
-            )
+            ranking = rank(answer.items, answer.scores, NO_RULES, models.catalogue, k=10, seen=(1,))
             list_items(ranking, {}, models)
 
     def _deadline_s_of(self, terms: Terms, timeline: Timeline) -> float:
@@ -361,7 +359,3 @@ class RecommendationService:
         now_s = perf_counter()
         for registry in self.lines.values():
             registry.refresh_if_due(now_s)
-
-
-_UNUSED = np.random.default_rng(0)
-"Chances for lists that take none."

@@ -27,6 +27,19 @@ if TYPE_CHECKING:
 STARTUP_WAIT_S = 30.0
 "Longest a request waits for a process that is still starting."
 
+IMPORT_WAIT_S = 2.0
+"Longest the import of the app waits for that of what the models need."
+
+PACKAGES = (
+    "numpy",
+    "onnxruntime",
+    "recserve.service",
+    "recserve.inference.loading",
+    "recserve.state.sqlite",
+    "recserve.state.cache",
+)
+"What a service is built from, in this order."
+
 log = logging.getLogger(__name__)
 
 
@@ -36,6 +49,9 @@ class Startup:
     Args:
         environ: where the settings are read from.
         cold_start: what is known of the start so far.
+
+    Attributes:
+        imported: what the models need is imported, or the start has failed.
     """
 
     def __init__(
@@ -47,6 +63,7 @@ class Startup:
         self._service: RecommendationService | None = None
         self._failure: BaseException | None = None
         self._ended: Future[None] = Future()
+        self.imported = threading.Event()
         threading.Thread(target=self._run, name="startup", daemon=True).start()
 
     def _run(self) -> None:
@@ -61,6 +78,7 @@ class Startup:
             self._failure = err
             log.error("start-up failed: %s", err, exc_info=not isinstance(err, RecserveError))
         finally:
+            self.imported.set()
             if self._telemetry is not None:
                 self._telemetry.attach(readings)
             self._ended.set_result(None)
@@ -70,21 +88,24 @@ class Startup:
         gc.freeze()  # what is here now stays: later collections need not look at it
 
     def _read_settings(self) -> "Settings":
-        self._cold_start.begin_loading()
-        import_packages(self._cold_start.loading, "msgspec")
+        self._cold_start.begin_building()
+        import_packages(self._cold_start.building, "msgspec")
         from recserve.settings import read_settings
         from recserve.telemetry.export import Telemetry
 
         settings = read_settings(self._environ)
         self._telemetry = Telemetry(settings, self._cold_start)
-        self._cold_start.loading.mark("settings")
+        self._cold_start.building.mark("settings")
         return settings
 
     def _build(self, settings: "Settings") -> "RecommendationService":
-        import_packages(self._cold_start.loading, "numpy", "onnxruntime")
+        import_packages(self._cold_start.building, *PACKAGES)
+        self.imported.set()
         from recserve.bootstrap import build_service
 
-        return build_service(settings, self._cold_start.loading, record=self.record)
+        return build_service(
+            settings, self._cold_start.building, self._cold_start.loading, record=self.record
+        )
 
     def meet(self, timeline: Timeline) -> None:
         """A request came in: is the process warm, and does the request have to wait for it?"""

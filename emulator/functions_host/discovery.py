@@ -7,11 +7,13 @@ import sys
 import traceback
 from pathlib import Path
 from types import ModuleType
-
-from azure.functions import FunctionRegister
+from typing import TYPE_CHECKING
 
 from emulator.functions_host.errors import DiscoveryError
 from emulator.functions_host.functions import HostedFunction, hosted_function
+
+if TYPE_CHECKING:
+    from azure.functions import FunctionRegister
 
 _SCRIPT_FILE_NAME = re.compile(r"[a-zA-Z0-9_][a-zA-Z0-9_\-]*\.py")
 _HOST_FRAMES = (str(Path(__file__).parent), "<frozen importlib", str(Path(importlib.__file__).parent))
@@ -70,7 +72,9 @@ def _user_traceback(err: BaseException) -> str:
     return "".join(report.format()).rstrip()
 
 
-def _app_of(module: ModuleType, script: str) -> FunctionRegister:
+def _app_of(module: ModuleType, script: str) -> "FunctionRegister":
+    from azure.functions import FunctionRegister  # after the app, which may have better to do first
+
     apps = {name: value for name, value in vars(module).items() if isinstance(value, FunctionRegister)}
     if not apps:
         raise DiscoveryError(

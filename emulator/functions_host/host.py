@@ -3,6 +3,9 @@
 import asyncio
 import logging
 from pathlib import Path
+from uuid import uuid4
+
+from azure.functions.http import HttpRequest
 
 from emulator.functions_host.admin import AdminEndpoints
 from emulator.functions_host.cors import CorsPolicy
@@ -26,6 +29,7 @@ from emulator.functions_host.invocation import InvocationFailed, Invoker
 from emulator.functions_host.keys import Keys, presented_key
 from emulator.functions_host.routes import RouteTable
 from emulator.functions_host.settings import HostJson
+from emulator.functions_host.telemetry import RequestSpans
 from emulator.functions_host.throttle import RequestQueue
 
 logger = logging.getLogger("host")
@@ -48,6 +52,7 @@ class FunctionsHost:
         cors: None answers no cross-origin request.
         body_limit_bytes: larger requests are refused with 413.
         base_url: where the host is reached, without a slash at the end.
+        spans: of requests; None exports none.
     """
 
     def __init__(
@@ -61,6 +66,7 @@ class FunctionsHost:
         body_limit_bytes: int,
         keys: Keys | None = None,
         cors: CorsPolicy | None = None,
+        spans: RequestSpans | None = None,
     ) -> None:
         http = host_json.extensions.http
         self._routes = RouteTable(functions, prefix=http.route_prefix)
@@ -70,6 +76,8 @@ class FunctionsHost:
             for name, value in http.custom_headers.items()
         ]
         self._invoker = invoker
+        self._spans = spans
+        self._prefix = f"/{http.route_prefix}".rstrip("/")
         self._keys = keys
         self._cors = cors
         self._body_limit_bytes = body_limit_bytes
@@ -130,10 +138,29 @@ class FunctionsHost:
         route_values: dict[str, str],
         receive: Receive,
     ) -> Response:
+        invocation_id = str(uuid4())
+        span = self._spans.begin(headers, invocation_id) if self._spans is not None else None
         body = await read_body(receive, headers, limit_bytes=self._body_limit_bytes)
         request = http_request(scope, headers, route_values, body)
+        of_trace = headers if span is None else {**headers, "traceparent": span.trace_parent}
+        response = await self._call(function, request, of_trace, invocation_id)
+        if self._spans is not None and span is not None and function.http is not None:
+            self._spans.end(
+                span,
+                name=function.name,
+                method=scope["method"],
+                route=f"{self._prefix}/{function.http.template.text}",
+                status=response.status,
+            )
+        return response
+
+    async def _call(
+        self, function: HostedFunction, request: HttpRequest, headers: dict[str, str], invocation_id: str
+    ) -> Response:
         try:
-            result, outputs = await self._invoker.invoke(function, request, headers=headers)
+            result, outputs = await self._invoker.invoke(
+                function, request, headers=headers, invocation_id=invocation_id
+            )
         except InvocationFailed:
             return Response(500)
         try:

@@ -100,6 +100,7 @@ class Invoker:
         argument: Any,
         *,
         headers: Mapping[str, str] | None = None,
+        invocation_id: str = "",
         reason: str = _REASON,
     ) -> tuple[Any, dict[str, Out]]:
         """Run a function to its end.
@@ -107,6 +108,7 @@ class Invoker:
         Args:
             argument: the trigger's value.
             headers: the request's, for the trace context; lower-case names.
+            invocation_id: of this invocation; drawn where it is empty.
             reason: why it runs, for the log.
 
         Returns:
@@ -115,7 +117,7 @@ class Invoker:
         Raises:
             InvocationFailed: it raised or timed out.
         """
-        invocation_id = str(uuid4())
+        invocation_id = invocation_id or str(uuid4())
         arguments = {function.trigger_argument: argument}
         outputs = {name: Out() for name in function.outputs}
         arguments.update(outputs)

@@ -1,6 +1,7 @@
 """Starting and stopping the host: settings, app, socket, server, in this order."""
 
 import errno
+import gc
 import importlib.util
 import io
 import logging
@@ -64,6 +65,7 @@ def serve(
     Raises:
         HostStartError: the host cannot start.
     """
+    gc.disable()  # until the app is served: what a start makes is no garbage
     script_root = script_root.resolve()
     if not script_root.is_dir():
         raise SettingsError(f"{script_root} is not a directory; name the app's directory with --script-root")
@@ -86,6 +88,7 @@ def serve(
         )
 
         def announce() -> None:
+            gc.enable()
             print(announcement)
             if on_ready is not None:
                 on_ready(base_url)
@@ -109,18 +112,23 @@ def _load_app(
     verbose: bool,
 ) -> "tuple[Invoker, FunctionsHost, Timers, str]":
     """Import the app and put the host around it; the text is what to print once it is served."""
-    # Imported this late because a wrong setting or a taken port should show without waiting for it.
+    # Imported this late because a wrong setting or a taken port should show without waiting for it; and the
+    # app before the rest, because it may start threads that load what takes longest.
+    from emulator.functions_host.discovery import discover_functions, is_disabled
+
+    discovered = discover_functions(script_root)
+
     from emulator.functions_host.banner import function_list
     from emulator.functions_host.cors import CorsPolicy
-    from emulator.functions_host.discovery import discover_functions, is_disabled
     from emulator.functions_host.host import FunctionsHost
     from emulator.functions_host.invocation import Invoker
     from emulator.functions_host.keys import Keys
+    from emulator.functions_host.telemetry import RequestSpans
     from emulator.functions_host.timers import Timers
 
     policy = CorsPolicy.parse(start_settings.cors, with_credentials=start_settings.cors_credentials)
     functions = []
-    for function in discover_functions(script_root):
+    for function in discovered:
         if is_disabled(function):
             print(f"Function {function.name} is disabled")
         else:
@@ -136,6 +144,7 @@ def _load_app(
         body_limit_bytes=_body_limit_bytes(),
         keys=keys,
         cors=policy,
+        spans=RequestSpans.from_environment(host_json.telemetry_mode),
     )
     prefix = host_json.extensions.http.route_prefix
     announcement = function_list(functions, base_url=base_url, route_prefix=prefix)

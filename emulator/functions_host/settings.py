@@ -44,6 +44,8 @@ class HostJson(msgspec.Struct, rename="camel", frozen=True):
     """The part of host.json that concerns one instance."""
 
     version: str = ""
+    telemetry_mode: str = ""
+    "`OpenTelemetry` makes the host export spans of requests."
     function_timeout: str | None = None
     extensions: Extensions = Extensions()
 

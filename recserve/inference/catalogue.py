@@ -25,8 +25,6 @@ class Catalogue:
     columns: CatalogueFile
     numbers: dict[str, int] = field(init=False, repr=False)
     "Item number, from 1, by the text of the item id: callers may send 260 or '260'."
-    titles_by_popularity: list[tuple[int, str]] = field(init=False, repr=False)
-    "Column and case-folded title of every item, the most popular first: what search reads."
 
     def __post_init__(self) -> None:
         n_items = len(self.columns.ids)
@@ -37,9 +35,6 @@ class Catalogue:
         if len(numbers) != n_items:
             raise InvalidModels("the catalogue holds an item id twice")
         object.__setattr__(self, "numbers", numbers)
-        by_popularity = sorted(range(n_items), key=lambda column: -self.columns.n_interactions[column])
-        titles = [(column, self.columns.titles[column].casefold()) for column in by_popularity]
-        object.__setattr__(self, "titles_by_popularity", titles)
 
     @classmethod
     def decode(cls, content: bytes) -> "Catalogue":
@@ -47,6 +42,13 @@ class Catalogue:
             return cls(msgspec.json.decode(content, type=CatalogueFile))
         except msgspec.DecodeError as err:
             raise InvalidModels(f"the catalogue cannot be read: {err}") from err
+
+    @cached_property
+    def titles_by_popularity(self) -> list[tuple[int, str]]:
+        """Column and case-folded title of every item, the most popular first: what search reads."""
+        n_interactions = self.columns.n_interactions
+        by_popularity = sorted(range(len(n_interactions)), key=lambda column: -n_interactions[column])
+        return [(column, self.columns.titles[column].casefold()) for column in by_popularity]
 
     @cached_property
     def attributes(self) -> Attributes:

@@ -42,11 +42,13 @@ def import_packages(lane: Timeline, *packages: str) -> None:
 class ColdStart:
     """One process's way from its start to being ready.
 
-    Two threads walk it side by side: the one that imports the app and goes on to serve it, and the one
-    that loads the models. Each has a lane of phases; together they explain the time.
+    Three threads walk it side by side: the one that imports the app and goes on to serve it, the one that
+    builds the service, and the one that loads its models. Each has a lane of phases; together they explain
+    the time.
 
     Attributes:
         timeline: the phases of the thread that the host imports the app on, from the start of the process.
+        building: the phases of the thread that builds the service.
         loading: the phases of the thread that loads the models.
         is_ready: the service is built, and its models have each run once.
         driver: what met the process first.
@@ -55,6 +57,7 @@ class ColdStart:
 
     def __init__(self) -> None:
         self.timeline = Timeline(names.COLD_START, process_start_s())
+        self.building = Timeline(names.COLD_START)
         self.loading = Timeline(names.COLD_START)
         self.process = os.urandom(6).hex()
         self.is_ready = False
@@ -64,12 +67,13 @@ class ColdStart:
         self._is_invoked = False
         self.models_version = ""
 
-    def begin_loading(self) -> None:
-        """The thread that loads the models begins here."""
-        self.loading.started_s = perf_counter()
+    def begin_building(self) -> None:
+        """The thread that builds the service begins here."""
+        self.building.started_s = perf_counter()
 
     def become_ready(self) -> None:
-        self.ready_s = perf_counter()
+        self.building.mark("ready")
+        self.ready_s = self.building.ended_s
         self.is_ready = True
 
     def meet(self, driver: Driver = "request") -> bool:
@@ -89,11 +93,12 @@ class ColdStart:
     @property
     def ended_s(self) -> float:
         """When it was ready, or gave up."""
-        return self.ready_s or self.loading.ended_s
+        return self.ready_s or max(self.building.ended_s, self.loading.ended_s)
 
     def phases(self) -> list[tuple[str, float, float]]:
-        """Name, start and end of each phase, by start; those of the two lanes overlap."""
-        return sorted([*self.timeline.phases(), *self.loading.phases()], key=lambda phase: phase[1])
+        """Name, start and end of each phase, by start; those of different lanes overlap."""
+        lanes = (self.timeline, self.building, self.loading)
+        return sorted((phase for lane in lanes for phase in lane.phases()), key=lambda phase: phase[1])
 
     @property
     def explained_s(self) -> float:

@@ -108,7 +108,12 @@ class Telemetry:
         try:
             exporter = _Exporter(self._settings, self._cold_start, self._readings)
         except Exception:
-            log.exception("telemetry could not be attached; recommendations go on without it")
+            if self._is_closing:  # the interpreter lets nothing begin any more
+                log.warning(
+                    "the process ended before telemetry was attached; %d timelines are lost", self.n_queued
+                )
+            else:
+                log.exception("telemetry could not be attached; recommendations go on without it")
             self._is_on = False
             self._queue.clear()
             return

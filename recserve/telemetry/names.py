@@ -30,10 +30,11 @@ KIND_PHASE = "phase"
 "Below a request that is kept for a reason: startup, admit, state, queue, infer, rank, search, encode."
 KIND_COLD_START = "cold_start"
 KIND_COLD_START_PHASE = "cold_start_phase"
-"""Below a cold start. On the thread that imports the app: interpreter (with what the worker imports first),
-import azure.functions, import recserve, host. Beside it, on the one that loads the models: import msgspec,
-settings, import numpy, import onnxruntime, import recserve, model_read, session <variant>,
-first_inference <variant>, state. Then: telemetry."""
+"""Below a cold start, on three threads. The one that imports the app: interpreter (with what the worker imports
+first), import recserve, wait (for the imports of the next), import azure.functions, import function_app, host.
+The one that builds the service: import msgspec, settings, import numpy, import onnxruntime, import recserve...,
+state, models (waits for the third), ready. The one that loads models: model_read, session <variant>,
+first_inference <variant>. Then: telemetry."""
 KIND_SHADOW = "shadow"
 
 # --- attributes of spans: OpenTelemetry's ---
@@ -119,7 +120,7 @@ def phase_ms(phase: str) -> str:
     """The measurement that a phase's time goes to.
 
     Of requests startup_ms, admit_ms, state_ms, queue_ms, infer_ms, rank_ms, search_ms, encode_ms; of cold starts
-    interpreter_ms, import_numpy_ms, session_student_ms and so on. A phase that comes twice counts as one.
+    interpreter_ms, import_numpy_ms, session_student_ms and so on. A phase that comes twice is summed.
     """
     return f"{phase.replace(' ', '_').replace('.', '_')}_ms"
 

@@ -83,6 +83,8 @@ def _set_up_azure_monitor(
     # The host sends what the app logs; sent from here too, every line would be stored and paid for twice.
     # The distribution overwrites its own argument for this with the variable.
     os.environ["OTEL_LOGS_EXPORTER"] = "none"
+    # The host reads this setting too, as its own sampler; what comes here has been sampled already.
+    os.environ["OTEL_TRACES_SAMPLER"] = "always_on"
     # What the exporter counts of itself would be two more metrics to pay for.
     os.environ.setdefault("APPLICATIONINSIGHTS_SDKSTATS_DISABLED", "true")
     if _is_loopback(connection_string):
@@ -97,7 +99,6 @@ def _set_up_azure_monitor(
     configure_azure_monitor(
         connection_string=connection_string,
         resource=resource,
-        sampling_ratio=1.0,  # what comes here has been sampled; the default keeps five traces a second
         span_processors=spans,
         metric_readers=readers,
         enable_live_metrics=False,

@@ -1,31 +1,22 @@
-"""Every import on the way to the first answer is cold-start time."""
+"""Every import on the way to the first answer is cold-start time.
 
-import subprocess
-import sys
-from pathlib import Path
+What may load stands in `benchmarks/import_budget.json`; `python -m benchmarks imports` says what it costs.
+"""
 
-NOT_NEEDED_TO_INDEX = {"onnxruntime", "numpy", "sqlite3", "opentelemetry", "azure.monitor", "azure.data"}
-NEVER_NEEDED_TO_SERVE = {"pandas", "torch", "onnx", "fastapi", "requests", "typer", "azure.identity"}
+import pytest
 
-
-def modules_after(statements: str, repository: Path) -> set[str]:
-    script = f"import sys, threading\n{statements}\nprint('\\n'.join(sys.modules))"
-    run = subprocess.run(
-        [sys.executable, "-c", script], cwd=repository, capture_output=True, text=True, check=True
-    )
-    return set(run.stdout.split())
+from benchmarks.imports import Moment, budget, packages_at
 
 
-def test_modules_that_the_functions_import_are_light(repository: Path) -> None:
-    without_start = "threading.Thread.start = lambda self: None\nimport function_app"
+@pytest.mark.parametrize("moment", ["indexed", "ready"])
+def test_exactly_those_packages_load_that_the_budget_names(moment: Moment) -> None:
+    assert packages_at(moment) == set(budget()[moment]["packages"])
 
-    assert not NOT_NEEDED_TO_INDEX & modules_after(without_start, repository)
 
+def test_budget_leaves_out_what_attaches_later_and_what_never_belongs_here() -> None:
+    later = {"opentelemetry", "azure.monitor", "requests", "aiohttp"}
+    never = {"pandas", "torch", "onnx", "fastapi", "typer", "psutil"}
+    named = {package for moment in ("indexed", "ready") for package in budget()[moment]["packages"]}
 
-def test_service_that_is_ready_has_loaded_nothing_it_does_not_need(repository: Path) -> None:
-    until_ready = "import asyncio, function_app\nasyncio.run(function_app.startup.service())"
-
-    loaded = modules_after(until_ready, repository)
-
-    assert "onnxruntime" in loaded
-    assert not (NEVER_NEEDED_TO_SERVE | {"opentelemetry", "azure.monitor"}) & loaded
+    assert not (later | never) & named
+    assert not {"numpy", "onnxruntime"} & set(budget()["indexed"]["packages"])

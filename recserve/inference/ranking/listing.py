@@ -37,7 +37,7 @@ def rank(
     catalogue: Catalogue,
     *,
     k: int,
-    rng: np.random.Generator,
+    rng: "np.random.Generator | None" = None,
     seen: Sequence[int] = (),
 ) -> Ranking:
     """Make the list that is shown from the candidates of a model.
@@ -52,7 +52,8 @@ def rank(
         rules: passed by `check_rules`.
         catalogue: what the numbers stand for.
         k: items to show.
-        rng: where exploration takes its chances; the same state makes the same list.
+        rng: where exploration takes its chances; the same state makes the same list. None without exploration:
+            NumPy loads its generators on first use, and a cold start does without.
         seen: item numbers that the model left out by itself, for the note.
     """
     if is_plain(rules):
@@ -127,7 +128,7 @@ def _choose(
     catalogue: Catalogue,
     *,
     pinned: NDArray[np.int64],
-    rng: np.random.Generator,
+    rng: "np.random.Generator | None",
 ) -> _Listed:
     """The best of the candidates in the eyes of the rules, at most `n_places`."""
     if not reorders(rules):

@@ -67,7 +67,7 @@ def select(
     diversity: float,
     similarity: GenreSimilarity | None,
     exploration: float,
-    rng: np.random.Generator,
+    rng: "np.random.Generator | None",
     pinned: Sequence[int] = (),
 ) -> Selection:
     """Fill places one by one.
@@ -78,7 +78,7 @@ def select(
         diversity: weight of unlikeness, in [0, 1].
         similarity: between candidates; None where `diversity` is 0.
         exploration: probability of a random draw, in [0, 1].
-        rng: where chance comes from; untouched without exploration.
+        rng: where chance comes from; None without exploration.
         pinned: rows of `similarity` that are on the list from the start.
     """
     n_places = min(n_places, len(relevance))
@@ -90,6 +90,7 @@ def select(
         marginal = worth if redundancy is None else worth - diversity * redundancy
         chosen = best = int(marginal.argmax())
         if exploration > 0:
+            assert rng is not None
             n_left = len(relevance) - place
             if rng.random() < exploration:
                 chosen = int(np.flatnonzero(worth > -np.inf)[rng.integers(n_left)])

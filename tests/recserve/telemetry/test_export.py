@@ -11,10 +11,10 @@ from typing import Any
 
 import pytest
 
+from benchmarks.ingestion import Ingestion, ingesting
 from recserve.settings import read_settings
 from recserve.telemetry.export import QUEUE_SIZE, Telemetry
 from recserve.telemetry.timeline import Timeline
-from benchmarks.ingestion import Ingestion, ingesting
 
 CANARY = "canary-user-4711"
 TRACE_ID = "4bf92f3577b34da6a3ce929d0e0e4736"

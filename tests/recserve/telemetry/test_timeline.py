@@ -73,8 +73,8 @@ def test_time_is_explained_once_where_two_threads_spend_it_together() -> None:
     cold_start = ColdStart()
     cold_start.timeline.started_s = 0.0
     cold_start.timeline.mark("interpreter", 1.0)
-    cold_start.loading.started_s = 1.5
-    cold_start.loading.mark("import numpy", 3.0)
+    cold_start.building.started_s = 1.5
+    cold_start.building.mark("import numpy", 3.0)
     cold_start.timeline.mark("import recserve", 2.0)
     cold_start.ready_s = 4.0
 
