@@ -107,8 +107,9 @@ class Telemetry:
         self._wake.wait(ATTACH_AFTER_S)
         try:
             exporter = _Exporter(self._settings, self._cold_start, self._readings)
-        except Exception:
-            if self._is_closing:  # the interpreter lets nothing begin any more
+        except Exception as err:
+            # An interpreter that ends lets no thread begin, and says so with a RuntimeError.
+            if self._is_closing and isinstance(err, RuntimeError):
                 log.warning(
                     "the process ended before telemetry was attached; %d timelines are lost", self.n_queued
                 )
