@@ -14,9 +14,12 @@ from emulator.functions_host.errors import RouteTemplateError
 
 Constraint: TypeAlias = Callable[[str], bool]
 
-_INTEGER = re.compile(r"\s*[+-]?[0-9]+\s*")
-_DECIMAL = re.compile(r"\s*[+-]?(?:[0-9][0-9,]*\.?[0-9]*|\.[0-9]+)\s*")
-_FLOAT = re.compile(r"\s*[+-]?(?:(?:[0-9][0-9,]*\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?|Infinity)\s*|NaN")
+# White space as .NET parses numbers, and nothing that only Python takes for it.
+_INTEGER = re.compile(r"[\t-\r ]*[+-]?[0-9]+[\t-\r ]*")
+_DECIMAL = re.compile(r"[\t-\r ]*[+-]?(?:[0-9][0-9,]*\.?[0-9]*|\.[0-9]+)[\t-\r ]*")
+_FLOAT = re.compile(
+    r"[\t-\r ]*[+-]?(?:(?:[0-9][0-9,]*\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?|Infinity)[\t-\r ]*|NaN"
+)
 _GUID = re.compile(
     r"[0-9a-f]{32}"
     r"|(?P<brace>\{)?(?P<paren>\()?[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}(?(brace)\})(?(paren)\))",
