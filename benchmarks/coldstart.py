@@ -194,7 +194,8 @@ def _phases(ingestion: Ingestion, spawned_unix_s: float) -> list[Phase]:
     for envelope in ingestion.envelopes():
         data = envelope["data"]["baseData"]
         kind = data.get("properties", {}).get("recserve.kind", "")
-        if kind in ("cold_start_phase", "request"):
+        # Telemetry attaches after readiness: nobody waits for it, so it explains nothing.
+        if kind in ("cold_start_phase", "request") and data["name"] != "telemetry":
             start_s = _unix_s(envelope["time"]) - spawned_unix_s
             lane = "request" if kind == "request" else "cold_start"
             found.append(Phase(data["name"], start_s, start_s + _seconds(data["duration"]), lane))
