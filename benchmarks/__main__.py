@@ -271,6 +271,29 @@ def telemetry(n: Annotated[int, typer.Option(min=100, help="Rounds.")] = 3000) -
 
 
 @app.command()
+def telemetry_outage(
+    rate: Annotated[float, typer.Option(min=1, help="Requests a second.")] = 200.0,
+    before_s: Annotated[float, typer.Option(min=5, help="Until the endpoint fails.")] = 20.0,
+    down_s: Annotated[float, typer.Option(min=5, help="Until it is back.")] = 60.0,
+    after_s: Annotated[float, typer.Option(min=5, help="From then on.")] = 70.0,
+    seed: Annotated[int, typer.Option(help="Seed of arrivals and users.")] = 0,
+) -> None:
+    """The telemetry endpoint killed, or frozen, under load: tail latency, memory, what arrives later."""
+    from dataclasses import asdict
+
+    from benchmarks.results import write_result
+    from benchmarks.telemetry_outage import TelemetryOutageBench, format_table, run
+
+    bench = TelemetryOutageBench(
+        rate_per_s=rate, before_s=before_s, down_s=down_s, after_s=after_s, seed=seed
+    )
+    figures = run(bench, on_stage=lambda stage: print(f"... {stage}", flush=True))
+    path = write_result("telemetry_outage", settings=asdict(bench), figures=figures)
+    print(format_table(figures))
+    print(path)
+
+
+@app.command()
 def imports() -> None:
     """What `import function_app` loads, package by package, against the budget."""
     from typing import get_args
