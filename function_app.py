@@ -73,13 +73,18 @@ async def events(req: HttpRequest, context: Context) -> HttpResponse:
 @app.route("users/{user_id?}", methods=["GET"])
 async def export_user(req: HttpRequest, context: Context) -> HttpResponse:
     return await answer(
-        "export_user", lambda s, _: s.users.export(read_params(req, UserRequest)), req, context
+        "export_user",
+        lambda s, timeline: s.users.export(read_params(req, UserRequest), timeline),
+        req,
+        context,
     )
 
 
 @app.route("users/{user_id?}", methods=["DELETE"])
 async def erase_user(req: HttpRequest, context: Context) -> HttpResponse:
-    return await answer("erase_user", lambda s, _: s.users.erase(read_params(req, UserRequest)), req, context)
+    return await answer(
+        "erase_user", lambda s, timeline: s.users.erase(read_params(req, UserRequest), timeline), req, context
+    )
 
 
 @app.route("items", methods=["GET"])
@@ -117,7 +122,10 @@ async def models(req: HttpRequest, context: Context) -> HttpResponse:
 @app.route("models/reload", methods=["POST"], auth_level=AuthLevel.ADMIN)
 async def reload_models(req: HttpRequest, context: Context) -> HttpResponse:
     return await answer(
-        "reload_models", lambda s, _: s.inventory.reload(read_json(req, ReloadRequest)), req, context
+        "reload_models",
+        lambda s, timeline: s.inventory.reload(read_json(req, ReloadRequest), timeline),
+        req,
+        context,
     )
 
 

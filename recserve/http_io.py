@@ -75,36 +75,45 @@ async def respond(
         answer: asks the service; reads the request, so that what is wrong with it is answered here too.
         req: the request, for its place in a trace.
         context: the invocation, for the same.
-        wait_s: how long to wait for a process that is still starting.
+        wait_s: how long to wait for a process that is still starting. 0 is a probe: it asks how the process
+            is, is none of its work, and makes no telemetry.
     """
+    is_probe = wait_s == 0
     timeline = Timeline(name)
+    timeline.enter("startup")
     timeline.belong_to(context, req.headers if req is not None else None)
-    if wait_s > 0:
+    if not is_probe:
         startup.meet(timeline)
     try:
         service = await startup.service(wait_s=wait_s)
-        timeline.mark("startup")
-        response = encode(await answer(service, timeline))
+        timeline.enter("admit")
+        answered = await answer(service, timeline)
+        timeline.enter("encode")
+        response = encode(answered)
     except RecserveError as err:
+        timeline.enter("encode")
         timeline.error = type(err)
         response = encode_problem(err)
         if isinstance(err, Overloaded):
             timeline.attributes[names.SHED_REASON] = err.reason
     except Exception as err:
+        timeline.enter("encode")
         timeline.error = type(err)
         log.exception("%s failed", name)
         response = encode_problem(err)
     except BaseException as err:  # the caller went away, or the worker stops
         timeline.error = type(err)
-        timeline.mark("encode")
-        startup.record(timeline)
+        timeline.end()
+        if not is_probe:
+            startup.record(timeline)
         raise
-    timeline.mark("encode")
+    timeline.end()
     timeline.attributes[names.STATUS_CODE] = response.status_code
     response.headers["server-timing"] = ", ".join(
         f"{phase};dur={(end_s - start_s) * 1e3:.3f}" for phase, start_s, end_s in timeline.phases()
     )
-    startup.record(timeline)
+    if not is_probe:
+        startup.record(timeline)
     return response
 
 

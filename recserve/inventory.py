@@ -6,6 +6,7 @@ from recserve import schemas
 from recserve.experiments import CURRENT, Shadow
 from recserve.inference.manifest import Variant
 from recserve.inference.registry import ModelRegistry
+from recserve.telemetry.timeline import Timeline
 
 
 class Inventory:
@@ -63,8 +64,9 @@ class Inventory:
         """What readiness checks want to hear; only a service that is ready can be asked."""
         return schemas.Health(status="ready", model_version=self._lines[CURRENT].current.manifest.version)
 
-    async def reload(self, request: schemas.ReloadRequest) -> schemas.Reload:
+    async def reload(self, request: schemas.ReloadRequest, timeline: Timeline) -> schemas.Reload:
         """Look for another version of the models in this process, and serve it if it is good."""
+        timeline.enter("models")
         reload = await self._lines[CURRENT].reload(force=request.force)
         return schemas.Reload(
             outcome=reload.outcome,

@@ -7,6 +7,7 @@ Then both go on: reading, verifying and loading models leaves the interpreter to
 
 import gc
 import os
+from functools import partial
 
 from recserve.telemetry.cold_start import ColdStart, import_packages
 
@@ -19,9 +20,11 @@ gc.disable()
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 from recserve.startup import IMPORT_WAIT_S, Startup  # noqa: E402  the interpreter's time ends above
+from recserve.telemetry.termination import CLOSE_WAIT_S, close_before_termination  # noqa: E402
 
 cold_start.timeline.mark("import recserve")
 startup = Startup(cold_start=cold_start)
+close_before_termination(partial(startup.close, wait_s=CLOSE_WAIT_S))
 startup.imported.wait(IMPORT_WAIT_S)
 cold_start.timeline.mark("wait")
 import_packages(cold_start.timeline, "azure.functions")

@@ -110,7 +110,7 @@ class RecommendationService:
         Args:
             request: whom to recommend to.
             terms: by when, and how much it matters.
-            timeline: stamped with each phase as it ends.
+            timeline: told which phase begins.
 
         Raises:
             Overloaded: admission control refused.
@@ -134,15 +134,19 @@ class RecommendationService:
         deadline_s = math.inf if terms.deadline_s is None else timeline.started_s + terms.deadline_s
         answers: list[Recommendations] = []
         with self._admit(timeline, deadline_s, terms.priority, weight=len(request.requests)):
+            timeline.enter("infer")
             for start in range(0, len(request.requests), BATCH_STEP):
                 step = request.requests[start : start + BATCH_STEP]
                 answers += await asyncio.gather(
                     *(
-                        self._recommend(one, Timeline(names.RECOMMEND), deadline_s, terms.priority)
+                        self._recommend(one, timeline.part(names.RECOMMEND), deadline_s, terms.priority)
                         for one in step
                     )
                 )
-            timeline.mark("infer")
+        timeline.attributes |= {
+            names.VARIANT: ",".join(sorted({answer.model.variant for answer in answers})),
+            names.MODEL_VERSION: ",".join(sorted({answer.model.version for answer in answers})),
+        }
         self._look_for_models()
         return RecommendationsBatch(answers=answers)
 
@@ -150,16 +154,13 @@ class RecommendationService:
         self, request: RecommendRequest, timeline: Timeline, deadline_s: float, priority: Priority
     ) -> Recommendations:
         """The way of one admitted request."""
+        timeline.enter("state")
         if request.user_id is not UNSET:
             timeline.user_id = request.user_id
         asked = await self._understanding.understand(request, deadline_s, priority)
-        timeline.mark("state")
-        answer, ranking = await self._rank(asked)
-        timeline.mark("queue", answer.started_s)
-        timeline.mark("infer")
+        answer, ranking = await self._rank(asked, timeline)
         because = await self._explain(asked, ranking)
         items = list_items(ranking, because, asked.models)
-        timeline.mark("rank")
         timeline.attributes |= {
             names.VARIANT: asked.variant,
             names.REASON: asked.reason,
@@ -193,14 +194,17 @@ class RecommendationService:
             note=ranking.note or UNSET,
         )
 
-    async def _rank(self, asked: Asked) -> tuple[Answer, Ranking]:
+    async def _rank(self, asked: Asked, timeline: Timeline) -> tuple[Answer, Ranking]:
         """Ask the model for candidates, and for more while the filter leaves too few; make the list."""
         request, catalogue, rules = asked.request, asked.models.catalogue, asked.rules
         size: int | None = pool_size(rules, catalogue, k=request.k, seen=asked.seen)
         while size is not None:
+            timeline.enter("queue")
             answer = await asked.models.batchers[asked.variant].ask(
                 Question(asked.history, asked.seen, size), deadline_s=asked.deadline_s
             )
+            timeline.enter("infer", answer.started_s)
+            timeline.enter("rank")
             size = next_pool_size(size, answer.items, rules, catalogue, k=request.k, seen=asked.seen)
         ranking = rank(
             answer.items,
@@ -266,9 +270,10 @@ class RecommendationService:
     ) -> ItemList:
         deadline_s = self._deadline_s_of(terms, timeline)
         with self._admit(timeline, deadline_s, terms.priority):
+            timeline.enter("queue")
             answer = await models.batchers[variant].ask(Question(history, history, k), deadline_s=deadline_s)
-            timeline.mark("queue", answer.started_s)
-            timeline.mark("infer")
+            timeline.enter("infer", answer.started_s)
+            timeline.enter("rank")
             timeline.attributes |= {
                 names.VARIANT: variant,
                 names.MODEL_VERSION: models.manifest.version,
@@ -279,7 +284,6 @@ class RecommendationService:
             is_counted = (answer.items > 0) & (answer.scores > 0)
             ranking = Ranking(answer.items[is_counted], answer.scores[is_counted], None, 0, "")
             items = list_items(ranking, {}, models)
-            timeline.mark("rank")
         return ItemList(items=items, model=ModelRef(variant, models.manifest.version))
 
     async def record(self, request: EventsRequest, timeline: Timeline) -> EventsAccepted:
@@ -290,9 +294,8 @@ class RecommendationService:
             StateUnavailable: it cannot be kept; nothing was.
         """
         with self._admit(timeline, math.inf, "normal", is_typical=False):
-            accepted = await self.users.record(request)
-            timeline.mark("state")
-        return accepted
+            timeline.enter("state")
+            return await self.users.record(request)
 
     async def search(self, request: CatalogueRequest, timeline: Timeline) -> CataloguePage:
         """Items whose title holds every word of the query, the most popular first.
@@ -301,9 +304,8 @@ class RecommendationService:
             Overloaded: admission control refused.
         """
         with self._admit(timeline, math.inf, "low", is_typical=False):
-            page = self.inventory.search(request)
-            timeline.mark("search")
-        return page
+            timeline.enter("search")
+            return self.inventory.search(request)
 
     async def warm_up(self) -> None:
         """Send one request of every variant the whole way, so that the first user meets warm code."""
@@ -349,11 +351,7 @@ class RecommendationService:
         if priority != "normal":
             timeline.attributes[names.PRIORITY] = priority
         self.dimmer.update(pressure, now_s)
-        permit = limiter.acquire(
-            deadline_s=deadline_s, priority=priority, weight=weight, is_typical=is_typical
-        )
-        timeline.mark("admit")
-        return permit
+        return limiter.acquire(deadline_s=deadline_s, priority=priority, weight=weight, is_typical=is_typical)
 
     def _look_for_models(self) -> None:
         now_s = perf_counter()

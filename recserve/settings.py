@@ -14,6 +14,10 @@ from recserve.errors import InvalidSettings
 APP_ROOT = Path(__file__).resolve().parent.parent
 "Relative paths in settings start here: the host's working directory is not ours to rely on."
 
+FLAG_OF_WORKER = "python_applicationinsights_enable_telemetry"
+TRUE_TO_WORKER = {"1", "true", "t", "yes", "y"}
+"What the Python worker takes for true (`is_true_like`); to it everything else is false, and nothing an error."
+
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """App settings; each is the environment variable of the same name in capitals."""
@@ -74,7 +78,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     applicationinsights_authentication_string: str = ""
     "`Authorization=AAD`, with `;ClientId=...` for a user-assigned identity: sends with the app's identity."
     python_applicationinsights_enable_telemetry: bool = False
-    "Whether the Python worker sets Azure Monitor up; then Recserve does not."
+    "Whether the Python worker sets Azure Monitor up; then Recserve does not. Read as the worker reads it."
     recserve_trace_rate: Annotated[float, Meta(ge=0, le=1)] = 0.05
     "Share of ordinary requests that become traces; cold, impacted, slow, shed and failed ones always do."
     recserve_traces_per_s: Annotated[float, Meta(gt=0, le=10_000)] = 20.0
@@ -145,6 +149,9 @@ def read_settings(environ: Mapping[str, str] = os.environ) -> Settings:
         InvalidSettings: a value has the wrong type or is out of range; every such one is named.
     """
     found = {name: environ[name.upper()] for name in Settings.__struct_fields__ if name.upper() in environ}
+    if FLAG_OF_WORKER in found:
+        is_set = found[FLAG_OF_WORKER].strip().lower() in TRUE_TO_WORKER
+        found[FLAG_OF_WORKER] = str(is_set)
     faults = []
     for name, value in found.items():
         try:

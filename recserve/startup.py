@@ -76,13 +76,14 @@ class Startup:
             self._cold_start.become_ready()
         except BaseException as err:
             self._failure = err
+            self._cold_start.fail()
             log.error("start-up failed: %s", err, exc_info=not isinstance(err, RecserveError))
         finally:
             self.imported.set()
-            if self._telemetry is not None:
-                self._telemetry.attach(readings)
             self._ended.set_result(None)
             gc.enable()
+        if self._telemetry is not None:
+            self._telemetry.attach(readings)
         if self._service is not None:
             self._service.attach()
         gc.freeze()  # what is here now stays: later collections need not look at it
@@ -109,7 +110,7 @@ class Startup:
 
     def meet(self, timeline: Timeline) -> None:
         """A request came in: is the process warm, and does the request have to wait for it?"""
-        timeline.is_impacted = not self._cold_start.is_ready
+        timeline.is_impacted = self._cold_start.is_under_way
         timeline.is_cold = self._cold_start.meet()
 
     async def service(self, *, wait_s: float = STARTUP_WAIT_S) -> "RecommendationService":
@@ -136,7 +137,7 @@ class Startup:
         """Make the process warm before the first user comes; for the warmup trigger."""
         self._cold_start.meet("warmup")
         await (await self.service()).warm_up()
-        self._cold_start.meet("warmup")
+        self._cold_start.become_warm()
 
     async def reload_models(self) -> None:
         """Look for another version of the models; for the timer trigger."""
@@ -149,10 +150,10 @@ class Startup:
         if self._telemetry is not None:
             self._telemetry.record(timeline)
 
-    def close(self) -> None:
-        """Send the telemetry that is still queued."""
+    def close(self, *, wait_s: float = 10.0) -> None:
+        """Send the telemetry that is still queued; wait so long at most."""
         if self._telemetry is not None:
-            self._telemetry.close()
+            self._telemetry.close(wait_s=wait_s)
 
 
 def _readings(service: "RecommendationService", settings: "Settings") -> dict[str, Callable[[], float]]:

@@ -10,6 +10,7 @@ from msgspec import UNSET
 from recserve import schemas
 from recserve.errors import StateUnavailable
 from recserve.state.store import Event, UserStateStore
+from recserve.telemetry.timeline import Timeline
 
 MAX_SKEW_S = 300.0
 "An event further in the future than this has a wrong clock, and happened on arrival as far as we know."
@@ -84,22 +85,24 @@ class Users:
             recommendation_id="" if sent.recommendation_id is UNSET else sent.recommendation_id,
         )
 
-    async def export(self, request: schemas.UserRequest) -> schemas.UserExport:
+    async def export(self, request: schemas.UserRequest, timeline: Timeline) -> schemas.UserExport:
         """All that is stored about a user.
 
         Raises:
             StateUnavailable: the store does not answer.
         """
+        timeline.enter("state")
         return schemas.UserExport(
             user_id=request.user_id, events=_stored(await self.store.export(request.user_id))
         )
 
-    async def erase(self, request: schemas.UserRequest) -> schemas.UserErased:
+    async def erase(self, request: schemas.UserRequest, timeline: Timeline) -> schemas.UserErased:
         """Forget a user.
 
         Raises:
             StateUnavailable: the store does not answer, so nothing can be promised.
         """
+        timeline.enter("state")
         return schemas.UserErased(n_events=await self.store.erase(request.user_id))
 
 

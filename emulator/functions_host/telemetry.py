@@ -11,6 +11,7 @@ What differs: `url.path` is the route and not the path, since paths hold ids of 
 import atexit
 import logging
 import os
+import re
 import secrets
 import threading
 import time
@@ -30,6 +31,9 @@ ATTACH_AFTER_S = 1.0
 "The exporter's imports leave the app's start alone."
 DRAIN_EVERY_S = 1.0
 CLOSE_WAIT_S = 10.0
+
+_TRACE_PARENT = re.compile(r"(?!ff)[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})([0-9a-f]{16})-[0-9a-f]{2}")
+"W3C's `traceparent`, of any version."
 
 logger = logging.getLogger("host")
 
@@ -94,9 +98,8 @@ class RequestSpans:
 
     def begin(self, headers: Mapping[str, str], invocation_id: str) -> RequestSpan:
         """A request came in."""
-        _, trace_id, parent_id, _ = (*headers.get("traceparent", "").split("-"), "", "", "", "")[:4]
-        if len(trace_id) != 32 or len(parent_id) != 16:
-            trace_id, parent_id = secrets.token_hex(16), ""
+        traced = _TRACE_PARENT.match(headers.get("traceparent", ""))
+        trace_id, parent_id = traced.groups() if traced else (secrets.token_hex(16), "")
         return RequestSpan(
             trace_id,
             secrets.token_hex(8),
@@ -124,14 +127,20 @@ class RequestSpans:
         try:
             from azure.monitor.opentelemetry.exporter import AzureMonitorTraceExporter
             from opentelemetry.sdk.resources import Resource
+            from opentelemetry.sdk.trace import TracerProvider
             from opentelemetry.sdk.trace.export import BatchSpanProcessor
 
             os.environ.setdefault("APPLICATIONINSIGHTS_SDKSTATS_DISABLED", "true")
             os.environ.setdefault("APPLICATIONINSIGHTS_STATSBEAT_DISABLED_ALL", "true")
             os.environ.setdefault("APPLICATIONINSIGHTS_CONTROLPLANE_DISABLED", "true")
             logging.getLogger("azure").setLevel(logging.WARNING)
+            resource = Resource({"service.name": self._app, "service.instance.id": self._instance})
             exporter = AzureMonitorTraceExporter(
-                connection_string=self._connection_string, disable_offline_storage=True, retry_total=0
+                connection_string=self._connection_string,
+                disable_offline_storage=True,
+                retry_total=0,
+                # Asked for its resource alone; without it the exporter looks for a global one.
+                tracer_provider=TracerProvider(resource=resource, shutdown_on_exit=False),
             )
             processor = BatchSpanProcessor(exporter)
         except Exception as err:
@@ -140,7 +149,6 @@ class RequestSpans:
             self._ratio = 0.0
             self._queue.clear()
             return
-        resource = Resource({"service.name": self._app, "service.instance.id": self._instance})
         while not self._closing.wait(DRAIN_EVERY_S):
             self._drain(processor, resource)
         self._drain(processor, resource)
@@ -148,7 +156,11 @@ class RequestSpans:
 
     def _drain(self, processor: "BatchSpanProcessor", resource: "Resource") -> None:
         for _ in range(len(self._queue)):
-            processor.on_end(self._readable(self._queue.popleft(), resource))
+            span = self._queue.popleft()
+            try:
+                processor.on_end(self._readable(span, resource))
+            except Exception as err:  # one span must not cost all that come after it
+                logger.error("the host could not trace %s %s: %s", span.method, span.route, err)
 
     def _readable(self, span: RequestSpan, resource: "Resource") -> "ReadableSpan":
         from opentelemetry.sdk.trace import ReadableSpan

@@ -15,6 +15,7 @@ It misbehaves where two processes start within the same milliseconds: both may c
 import json
 import os
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import Literal
 
@@ -71,7 +72,8 @@ def _write(note: Path, content: dict[str, object]) -> None:
         partial.write_text(json.dumps(content))
         partial.replace(note)
     except OSError:
-        partial.unlink(missing_ok=True)
+        with suppress(OSError):
+            partial.unlink(missing_ok=True)
 
 
 def _is_alive(pid: int) -> bool:

@@ -5,6 +5,7 @@ container. Windows and macOS have what psutil knows.
 """
 
 import os
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -75,7 +76,7 @@ def _try(source: Source) -> float | None:
         return None
 
 
-def process_sources(*, proc: Path = PROC) -> Iterator[Source]:
+def process_sources(*, proc: Path = PROC, platform: str = sys.platform) -> Iterator[Source]:
     """This process, on any platform."""
     yield Source(names.CPU_USAGE, time.process_time, is_total=True)
     yield Source(names.THREADS, threading.active_count)
@@ -85,7 +86,7 @@ def process_sources(*, proc: Path = PROC) -> Iterator[Source]:
         yield Source(names.PREEMPTIONS, _preemptions, is_total=True)
         yield from _pressures(proc / "pressure")
     else:
-        yield from _psutil_sources()
+        yield from _psutil_sources(platform)
 
 
 def _preemptions() -> float:
@@ -94,14 +95,15 @@ def _preemptions() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_nivcsw
 
 
-def _psutil_sources() -> Iterator[Source]:
+def _psutil_sources(platform: str) -> Iterator[Source]:
     try:
         import psutil
     except ImportError:
         return
     process = psutil.Process()
     yield Source(names.MEM_USAGE, lambda: process.memory_info().rss)
-    yield Source(names.PREEMPTIONS, lambda: process.num_ctx_switches().involuntary, is_total=True)
+    if platform not in ("darwin", "win32"):  # where psutil knows no kinds of switches, and says 0
+        yield Source(names.PREEMPTIONS, lambda: process.num_ctx_switches().involuntary, is_total=True)
     yield Source(names.MEM_LIMIT, lambda: psutil.virtual_memory().total)
     yield Source(names.CORES, lambda: os.cpu_count() or 1)
 

@@ -20,10 +20,11 @@ from time import perf_counter
 from typing import TYPE_CHECKING
 
 from recserve import __version__
+from recserve.errors import RecserveError
 from recserve.settings import APP_ROOT, Settings
 from recserve.telemetry import names
 from recserve.telemetry.cold_start import ColdStart
-from recserve.telemetry.timeline import Timeline
+from recserve.telemetry.timeline import Timeline, unix_minus_perf_s
 
 if TYPE_CHECKING:
     from recserve.telemetry.contention import ContentionSampler, LoopLag
@@ -60,6 +61,7 @@ class Telemetry:
         self._is_on = settings.is_telemetry_on
         self._queue: deque[Timeline] = deque()
         self._thread: threading.Thread | None = None
+        self._attached = threading.Event()
         self._wake = threading.Event()
         self._is_closing = False
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -93,30 +95,39 @@ class Telemetry:
         if self._is_on and self._thread is None:
             self._readings = readings or {}
             self._thread = threading.Thread(target=self._export, name="telemetry", daemon=True)
-            self._thread.start()
-            atexit.register(self.close)
+            try:
+                self._thread.start()
+            except RuntimeError as err:  # the machine, or the interpreter's end, allows no further thread
+                self._give_up(str(err))
+            else:
+                atexit.register(self.close)
+        self._attached.set()
 
-    def close(self) -> None:
-        """Send what is queued and stop."""
+    def close(self, *, wait_s: float = CLOSE_WAIT_S) -> None:
+        """Send what is queued and stop.
+
+        Args:
+            wait_s: how long to wait for a start that is under way and for endpoints that do not answer.
+        """
+        give_up_s = perf_counter() + wait_s
+        if self._is_on:
+            self._attached.wait(wait_s)
         if self._thread is not None and self._thread.is_alive():
             self._is_closing = True
             self._wake.set()
-            self._thread.join(timeout=CLOSE_WAIT_S)
+            self._thread.join(max(0.0, give_up_s - perf_counter()))
 
     def _export(self) -> None:
         self._wake.wait(ATTACH_AFTER_S)
         try:
             exporter = _Exporter(self._settings, self._cold_start, self._readings)
+        except RecserveError as err:
+            self._give_up(str(err))
+            return
         except Exception as err:
             # An interpreter that ends lets no thread begin, and says so with a RuntimeError.
-            if self._is_closing and isinstance(err, RuntimeError):
-                log.warning(
-                    "the process ended before telemetry was attached; %d timelines are lost", self.n_queued
-                )
-            else:
-                log.exception("telemetry could not be attached; recommendations go on without it")
-            self._is_on = False
-            self._queue.clear()
+            is_late = self._is_closing and isinstance(err, RuntimeError)
+            self._give_up("the process ended first" if is_late else repr(err), exc_info=not is_late)
             return
         while not self._is_closing:
             self._wake.wait(DRAIN_EVERY_S)
@@ -124,14 +135,27 @@ class Telemetry:
         self._drain(exporter)
         exporter.close()
 
+    def _give_up(self, reason: str, *, exc_info: bool = False) -> None:
+        log.error(
+            "telemetry could not be attached: %s; recommendations go on without it, %d timelines are lost",
+            reason,
+            self.n_queued,
+            exc_info=exc_info,
+        )
+        self._is_on = False
+        self._queue.clear()
+
     def _drain(self, exporter: "_Exporter") -> None:
         timelines = [self._queue.popleft() for _ in range(len(self._queue))]
         n_dropped, self.n_dropped = self.n_dropped, 0
         try:
             exporter.export(timelines, n_dropped=n_dropped, is_last=self._is_closing)
-            exporter.sample(self._loop)
         except Exception:
             log.exception("%d timelines could not be exported", len(timelines))
+        try:
+            exporter.sample(self._loop)
+        except Exception:
+            log.exception("contention could not be sampled")
 
 
 class _Exporter:
@@ -140,7 +164,7 @@ class _Exporter:
     def __init__(
         self, settings: Settings, cold_start: ColdStart, readings: Mapping[str, Callable[[], float]]
     ) -> None:
-        from opentelemetry import metrics, trace
+        from opentelemetry import trace
 
         from recserve.telemetry import providers
         from recserve.telemetry.instruments import Instruments
@@ -150,8 +174,7 @@ class _Exporter:
 
         self._settings = settings
         self._cold_start: ColdStart | None = cold_start
-        self._is_ours = providers.set_up(settings, process=cold_start.process)
-        self._shut_down = providers.shut_down
+        self._providers: providers.Providers = providers.set_up(settings, process=cold_start.process)
         app = settings.website_site_name
         self._spans: SpanWriter = SpanWriter(
             trace.get_tracer(names.SCOPE, __version__),
@@ -159,7 +182,10 @@ class _Exporter:
             process=cold_start.process,
             pseudonyms=Pseudonyms(settings.recserve_user_key or settings.website_auth_encryption_key),
         )
-        self._instruments: Instruments = Instruments(metrics.get_meter(names.SCOPE, __version__), app=app)
+        self._instruments = [
+            Instruments(end.meter, app=app, is_host_apart=end.is_host_apart)
+            for end in self._providers.metrics
+        ]
         self._sampler: Sampler = Sampler(
             rate=settings.recserve_trace_rate,
             slow_s=settings.recserve_slo_ms / 1e3,
@@ -168,6 +194,7 @@ class _Exporter:
         )
         self._contention = _contention(readings)
         self._lag: LoopLag | None = None
+        self._lag_of: asyncio.AbstractEventLoop | None = None
         self._attached_s = self._exported_s = self._sampled_s = perf_counter()
 
     def export(self, timelines: list[Timeline], *, n_dropped: int, is_last: bool) -> None:
@@ -175,12 +202,14 @@ class _Exporter:
         now_s = perf_counter()
         rest = iter(timelines)
         while chunk := list(islice(rest, CHUNK)):
-            self._instruments.count(chunk)
+            for instruments in self._instruments:
+                instruments.count(chunk)
             time.sleep(PAUSE_S)
         if n_dropped:
-            self._instruments.count_dropped(n_dropped)
+            for instruments in self._instruments:
+                instruments.count_dropped(n_dropped)
         for choice in self._sampler.choose(timelines, now_s - self._exported_s):
-            self._spans.write_request(choice)
+            self._spans.write_request(choice, unix_minus_perf_s())
             time.sleep(PAUSE_S)
         self._exported_s = now_s
         self._export_cold_start(now_s, is_last=is_last)
@@ -201,28 +230,34 @@ class _Exporter:
             instance=self._settings.website_instance_id,
             driver=cold_start.driver,
         )
-        self._instruments.count_cold_start(cold_start, cause)
+        for instruments in self._instruments:
+            instruments.count_cold_start(cold_start, cause)
         self._spans.write_cold_start(cold_start, cause=cause, attached_s=self._attached_s)
+        if not is_last:  # in a minute, when metrics leave, what a burst called in may be gone
+            self._providers.flush()
 
     def sample(self, loop: asyncio.AbstractEventLoop | None) -> None:
         """Contention, once a second."""
         now_s = perf_counter()
-        if self._lag is None and loop is not None:
+        if loop is not None and loop.is_closed():
+            loop = None
+        if loop is not None and loop is not self._lag_of:
             from recserve.telemetry.contention import LoopLag
 
-            self._lag = LoopLag(loop.call_soon_threadsafe)
+            self._lag, self._lag_of = LoopLag(loop.call_soon_threadsafe), loop
             self._lag.send()
         if now_s - self._sampled_s < SAMPLE_EVERY_S:
             return
         self._sampled_s = now_s
-        self._instruments.sample(self._contention.sample(now_s))
-        if self._lag is not None and loop is not None and not loop.is_closed():
-            self._instruments.sample({names.LOOP_LAG: self._lag.read()})
+        sampled = self._contention.sample(now_s)
+        if self._lag is not None and loop is not None:
+            sampled[names.LOOP_LAG] = self._lag.read()
             self._lag.send()
+        for instruments in self._instruments:
+            instruments.sample(sampled)
 
     def close(self) -> None:
-        if self._is_ours:
-            self._shut_down()
+        self._providers.shut_down(limit_s=CLOSE_WAIT_S)
 
 
 def _contention(readings: Mapping[str, Callable[[], float]]) -> "ContentionSampler":

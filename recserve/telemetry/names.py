@@ -1,9 +1,8 @@
 """Every name that telemetry uses, once.
 
 OpenTelemetry's semantic conventions come first. `recserve.*` is what they have no word for, and mirrors
-what the Azure Monitor exporter drops: attributes below `http.`, `db.`, `rpc.`, `net.`, and every attribute
-of `http.server.request.duration`, which it turns into a standard metric. Where they arrive in the tables
-of Application Insights:
+what the Azure Monitor exporter drops: attributes below `http.`, `db.`, `rpc.`, `net.`. Where they arrive in
+the tables of Application Insights:
 
     spans of kind INTERNAL     AppDependencies, DependencyType "InProc"; Name is the span's name
     spans of kind SERVER       AppRequests; the host's, parents of ours
@@ -27,14 +26,16 @@ KIND = "recserve.kind"
 "What a span is: one of the next."
 KIND_REQUEST = "request"
 KIND_PHASE = "phase"
-"Below a request that is kept for a reason: startup, admit, state, queue, infer, rank, search, encode."
+"""Below a request that is kept for a reason: startup, admit (reading the request included), state, queue, infer,
+rank, search, models (of a reload), encode. What ends in an error, or is cancelled, ends in the phase that it was in,
+a model run that fails in queue; then comes encode, where somebody gets the error."""
 KIND_COLD_START = "cold_start"
 KIND_COLD_START_PHASE = "cold_start_phase"
 """Below a cold start, on three threads. The one that imports the app: interpreter (with what the worker imports
 first), import recserve, wait (for the imports of the next), import azure.functions, import function_app, host.
 The one that builds the service: import msgspec, settings, import numpy, import onnxruntime, import recserve...,
-state, models (waits for the third), ready. The one that loads models: model_read, session <variant>,
-first_inference <variant>. Then: telemetry."""
+state, models (waits for the third), ready; or failed, with the time of what raised the error. The one that loads
+models: model_read, session <variant>, first_inference <variant>. Then: telemetry."""
 KIND_SHADOW = "shadow"
 
 # --- attributes of spans: OpenTelemetry's ---
@@ -72,9 +73,11 @@ KEPT = "recserve.kept"
 IMPACTED = "recserve.impacted"
 "The request waited for a process that was still starting; `WAIT_MS` says how long."
 VARIANT = "recserve.variant"
+"What answered; of a batch all that did, separated by commas."
 REASON = "recserve.variant_reason"
 "Why this rung of the ladder: default, split, brownout or no_history."
 MODEL_VERSION = "recserve.model_version"
+"Of what answered; separated likewise."
 BASIS = "recserve.basis"
 DEGRADED = "recserve.degraded"
 "What the answer had to do without, separated by commas."
@@ -111,16 +114,18 @@ OVERLAP = "shadow_overlap"
 N_IMPACTED = "n_impacted"
 "Of a cold start: requests that waited for it."
 READY_MS = "ready_ms"
-"Of a cold start: from the start of the process to readiness."
+"Of a cold start: from the start of the process to readiness; of a placeholder, from the app's import."
 EXPLAINED_MS = "explained_ms"
 "Of a cold start: the part of that which lies in some phase."
+PLACEHOLDER_MS = "placeholder_ms"
+"Of a cold start: how long the process was the platform's placeholder before; 0 where it was none."
 
 
 def phase_ms(phase: str) -> str:
     """The measurement that a phase's time goes to.
 
-    Of requests startup_ms, admit_ms, state_ms, queue_ms, infer_ms, rank_ms, search_ms, encode_ms; of cold starts
-    interpreter_ms, import_numpy_ms, session_student_ms and so on. A phase that comes twice is summed.
+    Of requests startup_ms, admit_ms, state_ms, queue_ms, infer_ms, rank_ms, search_ms, models_ms, encode_ms; of
+    cold starts interpreter_ms, import_numpy_ms, session_student_ms and so on. A phase that comes twice is summed.
     """
     return f"{phase.replace(' ', '_').replace('.', '_')}_ms"
 
@@ -128,7 +133,7 @@ def phase_ms(phase: str) -> str:
 # --- metrics ---
 
 REQUEST_DURATION = "http.server.request.duration"
-"Seconds; by http.response.status_code."
+"Seconds; by http.response.status_code. To OTLP alone: the host sends it to Application Insights."
 INVOKE_DURATION = "faas.invoke_duration"
 "Seconds; by faas.name, recserve.outcome and recserve.variant: what Application Insights can tell apart."
 INVOCATIONS = "faas.invocations"
@@ -136,7 +141,7 @@ ERRORS = "faas.errors"
 COLD_STARTS = "faas.coldstarts"
 "By recserve.cause and recserve.driver."
 INIT_DURATION = "faas.init_duration"
-"Seconds from the start of the process to readiness."
+"Seconds, of what `READY_MS` tells."
 DROPPED = "recserve.telemetry.dropped"
 "Timelines that found the queue full."
 
@@ -169,23 +174,23 @@ QUEUE_LENGTH = "recserve.queue_length"
 "Requests that wait for a model."
 SHED_SHARE = "recserve.shed_share"
 
-SAMPLED = (
-    MEM_USAGE,
-    CPU_USAGE,
-    MEM_LIMIT,
-    CORES,
-    INFERENCE_THREADS,
-    THREADS,
-    CGROUP_CPU,
-    THROTTLED,
-    PRESSURE_CPU,
-    PRESSURE_MEMORY,
-    PRESSURE_IO,
-    PREEMPTIONS,
-    LOOP_LAG,
-    IN_FLIGHT_NOW,
-    LIMIT_NOW,
-    QUEUE_LENGTH,
-    SHED_SHARE,
-)
-"What the contention sampler reads each second, as far as there is a source for it."
+SAMPLED = {
+    MEM_USAGE: "By",
+    CPU_USAGE: "s",
+    MEM_LIMIT: "By",
+    CORES: "{core}",
+    INFERENCE_THREADS: "{thread}",
+    THREADS: "{thread}",
+    CGROUP_CPU: "s",
+    THROTTLED: "s",
+    PRESSURE_CPU: "1",
+    PRESSURE_MEMORY: "1",
+    PRESSURE_IO: "1",
+    PREEMPTIONS: "{switch}",
+    LOOP_LAG: "s",
+    IN_FLIGHT_NOW: "{request}",
+    LIMIT_NOW: "{request}",
+    QUEUE_LENGTH: "{request}",
+    SHED_SHARE: "1",
+}
+"What the contention sampler reads each second, as far as there is a source for it, with its unit (UCUM)."

@@ -13,9 +13,11 @@ spend itself on telling so. The rest goes by trace id with the hash of the Appli
 that what the host keeps at the same rate is kept whole.
 
 It misbehaves where a kind's count swings within one drain: the weights of its remainder are right on
-average only.
+average only. Those that find nothing left of their kind's bound are stood for by the next one that is kept:
+where none comes any more, they are in the metrics alone.
 """
 
+import re
 from collections.abc import Iterable
 from random import Random
 from typing import Literal, NamedTuple
@@ -25,6 +27,9 @@ from recserve.telemetry.timeline import Timeline
 
 Kept = Literal["failed", "impacted", "cold", "shed", "slow", "rate"]
 "Why a timeline becomes spans."
+
+_TRACE_PARENT = re.compile(r"(?!ff)[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
+"W3C's `traceparent`, of any version."
 
 
 class Choice(NamedTuple):
@@ -55,6 +60,8 @@ class Sampler:
         self._most_per_s = most_per_s
         self._rng = rng
         self._allowance: dict[Kept, float] = {}
+        self._n_unheard: dict[Kept, int] = {}
+        "Those that nothing was left for, and nothing stands for yet."
 
     def choose(self, timelines: Iterable[Timeline], elapsed_s: float) -> list[Choice]:
         """Those that become spans.
@@ -88,17 +95,22 @@ class Sampler:
         return "slow" if timeline.ended_s - timeline.started_s > self._slow_s else "rate"
 
     def _falls_into_rate(self, timeline: Timeline) -> bool:
-        trace_id = timeline.trace_parent[3:35]
-        return (sampling_score(trace_id) if len(trace_id) == 32 else self._rng.random()) < self._rate
+        # What is no trace id says nothing about a trace: some clients send one constant text with every request.
+        traced = _TRACE_PARENT.match(timeline.trace_parent)
+        return (sampling_score(traced[1]) if traced else self._rng.random()) < self._rate
 
     def _thin(self, kind: Kept, timelines: list[Timeline], elapsed_s: float) -> list[Choice]:
         """At most as many as the kind has left: a second's worth at once, refilled as time passes."""
-        left = self._allowance.get(kind, self._most_per_s) + self._most_per_s * elapsed_s
-        left = min(left, self._most_per_s)
-        step = -(-len(timelines) // max(1, int(left)))
+        most = max(1.0, self._most_per_s)
+        left = min(most, self._allowance.get(kind, most) + self._most_per_s * elapsed_s)
+        n = len(timelines) + self._n_unheard.pop(kind, 0)
+        if left < 1:
+            self._allowance[kind], self._n_unheard[kind] = left, n
+            return []
+        step = -(-len(timelines) // int(left))
         chosen = timelines[self._rng.randrange(step) :: step]
-        self._allowance[kind] = max(0.0, left - len(chosen))
-        return [Choice(timeline, kind, float(step)) for timeline in chosen]
+        self._allowance[kind] = left - len(chosen)
+        return [Choice(timeline, kind, step * n / len(timelines)) for timeline in chosen]
 
 
 def sampling_score(trace_id: str) -> float:

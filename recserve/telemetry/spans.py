@@ -14,7 +14,7 @@ from recserve.telemetry.cold_start import ColdStart
 from recserve.telemetry.outcome import FAILURES, outcome_of
 from recserve.telemetry.pseudonyms import Pseudonyms
 from recserve.telemetry.sampling import Choice
-from recserve.telemetry.timeline import UNIX_MINUS_PERF_S, Timeline
+from recserve.telemetry.timeline import Timeline
 
 Phases = Iterable[tuple[str, float, float]]
 
@@ -37,10 +37,14 @@ class SpanWriter:
         self._process = process
         self._pseudonyms = pseudonyms
 
-    def write_request(self, choice: Choice) -> None:
+    def write_request(self, choice: Choice, unix_minus_perf_s: float) -> None:
         """One span for a request; below it, unless it was kept by chance, one for each phase.
 
         By chance, phases are measurements alone: they say the same for an eighth of the price.
+
+        Args:
+            choice: the request.
+            unix_minus_perf_s: turns its stamps into Unix time; see `timeline.unix_minus_perf_s`.
         """
         timeline = choice.timeline
         attributes = self._attributes_of(timeline) | {names.KEPT: choice.kept}
@@ -48,16 +52,22 @@ class SpanWriter:
         measurements |= _phase_ms(timeline.phases())
         if timeline.is_impacted:
             measurements[names.WAIT_MS] = measurements.get(names.phase_ms("startup"), 0.0)
-        span = self._start(timeline, attributes, measurements, parent=_parent(timeline))
+        span = self._start(timeline, attributes, measurements, unix_minus_perf_s, parent=_parent(timeline))
         _weigh(span, choice.sample_rate)
         if outcome_of(timeline.error) in FAILURES:
             span.set_status(Status(StatusCode.ERROR))
         if choice.kept != "rate":
-            self._write_phases(span, timeline.phases(), names.KIND_PHASE, choice.sample_rate)
-        span.end(_unix_ns(timeline.ended_s))
+            self._write_phases(
+                span,
+                timeline.phases(),
+                unix_minus_perf_s,
+                kind=names.KIND_PHASE,
+                sample_rate=choice.sample_rate,
+            )
+        span.end(_unix_ns(timeline.ended_s, unix_minus_perf_s))
 
     def write_cold_start(self, cold_start: ColdStart, *, cause: Cause, attached_s: float) -> None:
-        """The trace of the start of this process.
+        """The trace of the start of this process, by the clock of that time.
 
         Args:
             cause: why it started.
@@ -77,14 +87,16 @@ class SpanWriter:
             names.DURATION_MS: _ms(cold_start.timeline.started_s, ready_s),
             names.READY_MS: _ms(cold_start.timeline.started_s, ready_s),
             names.EXPLAINED_MS: cold_start.explained_s * 1e3,
+            names.PLACEHOLDER_MS: cold_start.placeholder_s * 1e3,
             names.N_IMPACTED: cold_start.n_impacted,
         }
-        span = self._start(cold_start.timeline, attributes, measurements, parent=Context())
+        offset_s = cold_start.unix_minus_perf_s
+        span = self._start(cold_start.timeline, attributes, measurements, offset_s, parent=Context())
         _weigh(span, 100.0)
         if not cold_start.is_ready:
             span.set_status(Status(StatusCode.ERROR))
-        self._write_phases(span, phases, names.KIND_COLD_START_PHASE, 100.0)
-        span.end(_unix_ns(ready_s))
+        self._write_phases(span, phases, offset_s, kind=names.KIND_COLD_START_PHASE, sample_rate=100.0)
+        span.end(_unix_ns(ready_s, offset_s))
 
     def _attributes_of(self, timeline: Timeline) -> dict[str, AttributeValue]:
         attributes: dict[str, AttributeValue] = {
@@ -112,6 +124,7 @@ class SpanWriter:
         timeline: Timeline,
         attributes: Mapping[str, AttributeValue],
         measurements: Mapping[str, float],
+        unix_minus_perf_s: float,
         *,
         parent: Context,
     ) -> Span:
@@ -119,7 +132,7 @@ class SpanWriter:
         return self._tracer.start_span(
             timeline.name,
             parent,
-            start_time=_unix_ns(timeline.started_s),
+            start_time=_unix_ns(timeline.started_s, unix_minus_perf_s),
             attributes={
                 **attributes,
                 names.PROCESS: self._process,
@@ -127,15 +140,20 @@ class SpanWriter:
             },
         )
 
-    def _write_phases(self, above: Span, phases: Phases, kind: str, sample_rate: float) -> None:
+    def _write_phases(
+        self, above: Span, phases: Phases, unix_minus_perf_s: float, *, kind: str, sample_rate: float
+    ) -> None:
         context = set_span_in_context(above)
         attributes: dict[str, AttributeValue] = {names.KIND: kind, names.PROCESS: self._process}
         for phase, start_s, end_s in phases:
             span = self._tracer.start_span(
-                phase, context, start_time=_unix_ns(start_s), attributes=attributes.copy()
+                phase,
+                context,
+                start_time=_unix_ns(start_s, unix_minus_perf_s),
+                attributes=attributes.copy(),
             )
             _weigh(span, sample_rate)
-            span.end(_unix_ns(end_s))
+            span.end(_unix_ns(end_s, unix_minus_perf_s))
 
 
 def _weigh(span: Span, sample_rate: float) -> None:
@@ -166,5 +184,5 @@ def _ms(start_s: float, end_s: float) -> float:
     return (end_s - start_s) * 1e3
 
 
-def _unix_ns(stamp_s: float) -> int:
-    return int((stamp_s + UNIX_MINUS_PERF_S) * 1e9)
+def _unix_ns(stamp_s: float, unix_minus_perf_s: float) -> int:
+    return int((stamp_s + unix_minus_perf_s) * 1e9)

@@ -8,8 +8,14 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from azure.functions import Context
 
-UNIX_MINUS_PERF_S = time.time() - perf_counter()
-"Turns a `perf_counter` stamp into Unix time, when spans are built."
+
+def unix_minus_perf_s() -> float:
+    """What turns a `perf_counter` stamp of the last seconds into Unix time.
+
+    To be measured when it is used: a wall clock that is set, or a laptop that sleeps, shifts one against the
+    other.
+    """
+    return time.time() - perf_counter()
 
 
 class Timeline:
@@ -18,7 +24,12 @@ class Timeline:
     A phase runs from the stamp before it (or the start) to its own: phases leave no gap, so their sum
     is the whole. Stamps are seconds on the clock of `time.perf_counter`.
 
+    Who works on a request says which phase begins (`enter`), and who answers it ends the last (`end`): time
+    that ends in an error, or in nobody waiting any more, thus goes to the phase that spent it. Work whose
+    phases are known by their end alone is stamped then (`mark`).
+
     Attributes:
+        phase: the phase in progress; empty where none has been entered.
         attributes: what is known of it in words; names of `telemetry.names`.
         measurements: and in numbers.
         is_cold: it met a process that was not warm.
@@ -39,6 +50,7 @@ class Timeline:
         "marks",
         "measurements",
         "name",
+        "phase",
         "started_s",
         "trace_parent",
         "trace_state",
@@ -47,6 +59,7 @@ class Timeline:
 
     def __init__(self, name: str, started_s: float | None = None) -> None:
         self.name = name
+        self.phase = ""
         self.started_s = perf_counter() if started_s is None else started_s
         self.is_cold = False
         self.is_impacted = False
@@ -59,9 +72,25 @@ class Timeline:
         self.trace_state = ""
         self.invocation_id = ""
 
+    def enter(self, phase: str, at_s: float | None = None) -> None:
+        """The phase in progress ended now, or at `at_s`, and this one begins."""
+        if self.phase:
+            self.marks.append((self.phase, perf_counter() if at_s is None else at_s))
+        self.phase = phase
+
+    def end(self) -> None:
+        """The phase in progress ended now, and the work with it."""
+        self.enter("")
+
     def mark(self, phase: str, at_s: float | None = None) -> None:
-        """The phase ended now, or at `at_s`."""
+        """This phase ended now, or at `at_s`."""
         self.marks.append((phase, perf_counter() if at_s is None else at_s))
+
+    def part(self, name: str) -> "Timeline":
+        """Of one piece of this work, from here on: it met the same process."""
+        part = Timeline(name)
+        part.is_cold, part.is_impacted = self.is_cold, self.is_impacted
+        return part
 
     def belong_to(self, context: "Context | None", headers: Mapping[str, str] | None = None) -> None:
         """Take the place in a trace that the host gives an invocation, or else its caller."""

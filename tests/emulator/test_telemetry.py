@@ -91,3 +91,30 @@ def test_host_exports_nothing_without_a_place_for_it(monkeypatch: pytest.MonkeyP
     monkeypatch.delenv("APPLICATIONINSIGHTS_CONNECTION_STRING", raising=False)
 
     assert RequestSpans.from_environment("OpenTelemetry") is None
+
+
+MALFORMED = [
+    "00-" + "z" * 32 + f"-{CALLER_ID}-01",
+    f"00-{TRACE_ID}-" + "z" * 16 + "-01",
+    "00-" + "0" * 32 + f"-{CALLER_ID}-01",
+    f"00-{TRACE_ID}-" + "0" * 16 + "-01",
+    f"ff-{TRACE_ID}-{CALLER_ID}-01",
+    "",
+]
+
+
+def test_request_with_a_malformed_context_begins_a_trace_and_costs_no_other(
+    ingestion: Ingestion, caplog: pytest.LogCaptureFixture
+) -> None:
+    spans = RequestSpans(ingestion.connection_string, app="shop", instance="one")
+
+    for trace_parent in [*MALFORMED, f"00-{TRACE_ID}-{CALLER_ID}-01"]:
+        span = spans.begin({"traceparent": trace_parent}, "an invocation")
+        spans.end(span, name="popular", method="GET", route="/api/popular", status=200)
+    spans.close()
+
+    tags = [e["tags"] for e in ingestion.envelopes() if e["data"]["baseType"] == "RequestData"]
+    assert [of["ai.operation.id"] for of in tags].count(TRACE_ID) == 1
+    assert len({of["ai.operation.id"] for of in tags}) == len(MALFORMED) + 1
+    assert [of.get("ai.operation.parentId") for of in tags].count(CALLER_ID) == 1
+    assert not caplog.records

@@ -191,9 +191,11 @@ async def test_phases_are_told_in_the_server_timing_header(functions: dict) -> N
         ("popular", {}, ["startup", "admit", "queue", "infer", "rank", "encode"]),
         ("similar", {"item_id": "260"}, ["startup", "admit", "queue", "infer", "rank", "encode"]),
         ("items", {}, ["startup", "admit", "search", "encode"]),
+        ("export_user", {"user_id": "nobody"}, ["startup", "admit", "state", "encode"]),
+        ("erase_user", {"user_id": "nobody"}, ["startup", "admit", "state", "encode"]),
     ],
 )
-async def test_other_lists_tell_their_phases_too(
+async def test_other_answers_tell_their_phases_too(
     functions: dict, name: str, route: dict, expected: list[str]
 ) -> None:
     response = await functions[name](http_request(route=route))

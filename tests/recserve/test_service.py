@@ -172,7 +172,7 @@ async def test_new_version_is_served_after_a_reload(build: Build, models_dir: Pa
     service = build()
     before = await ask(service)
     rename_version(models_dir, "test-2")
-    reload = await service.inventory.reload(ReloadRequest())
+    reload = await service.inventory.reload(ReloadRequest(), Timeline("reload_models"))
     after = await ask(service)
 
     assert (reload.outcome, reload.from_version, reload.to_version) == ("swapped", "test-1", "test-2")
@@ -189,6 +189,25 @@ async def test_process_looks_for_new_versions_by_itself(build: Build, models_dir
         await asyncio.sleep(0.01)
 
     assert answer.model.version == "test-2"
+
+
+async def test_batch_tells_all_that_answered(build: Build) -> None:
+    service = build()
+    batch = RecommendBatchRequest(
+        requests=[
+            RecommendRequest(history=[10]),
+            RecommendRequest(history=[]),
+            RecommendRequest(history=[20]),
+        ]
+    )
+    timeline = Timeline("recommend_batch")
+    timeline.is_cold = True
+
+    answered = await service.recommend_batch(batch, Terms(), timeline)
+
+    assert [answer.cold_start for answer in answered.answers] == [True] * 3
+    assert timeline.attributes["recserve.variant"] == "near,popular"
+    assert timeline.attributes["recserve.model_version"] == "test-1"
 
 
 async def test_batch_over_the_limit_is_refused_as_one(build: Build) -> None:

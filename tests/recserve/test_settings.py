@@ -43,6 +43,19 @@ def test_every_wrong_value_is_named_at_once() -> None:
     assert "RECSERVE_BROWNOUT_AT='high'" in str(invalid.value)
 
 
+@pytest.mark.parametrize(
+    ("value", "is_set"),
+    [
+        *((value, True) for value in ("1", "true", "TRUE", "t", "yes", "y", " True ")),
+        *((value, False) for value in ("", "0", "false", "no", "on", "enabled")),
+    ],
+)
+def test_flag_of_the_worker_means_what_it_means_to_the_worker(value: str, is_set: bool) -> None:
+    settings = read_settings({"PYTHON_APPLICATIONINSIGHTS_ENABLE_TELEMETRY": value})
+
+    assert settings.python_applicationinsights_enable_telemetry is is_set
+
+
 def test_every_setting_has_a_row_in_the_readme(repository: Path) -> None:
     readme = (repository / "README.md").read_text()
 

@@ -1,17 +1,23 @@
 """How a process starts, and how it fails to."""
 
 import asyncio
+import threading
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
 from azure.functions import HttpResponse
 
 from recserve.admission.terms import Terms
-from recserve.errors import StartupFailed
+from recserve.errors import Overloaded, StartupFailed, StateUnavailable
 from recserve.http_io import read_json, respond
-from recserve.schemas import RecommendRequest
+from recserve.inference.batcher import MicroBatcher
+from recserve.schemas import Health, RecommendBatchRequest, RecommendRequest
+from recserve.service import RecommendationService
 from recserve.startup import Startup
+from recserve.telemetry.export import Telemetry
 from recserve.telemetry.timeline import Timeline
 from tests.recserve.conftest import http_request
 
@@ -31,6 +37,33 @@ async def recommend(startup: Startup) -> HttpResponse:
         "recommend",
         lambda s, timeline: s.recommend(read_json(request, RecommendRequest), Terms(), timeline),
     )
+
+
+@pytest.fixture
+def recorded(monkeypatch: pytest.MonkeyPatch) -> list[Timeline]:
+    """The timelines that are handed to telemetry."""
+    timelines: list[Timeline] = []
+    monkeypatch.setattr(Startup, "record", lambda _, timeline: timelines.append(timeline))
+    return timelines
+
+
+@pytest.fixture
+def release(monkeypatch: pytest.MonkeyPatch) -> Iterator[threading.Event]:
+    """Starts that are begun do not end before this is set."""
+    event = threading.Event()
+    build = Startup._build
+
+    def build_when_released(startup: Startup, settings: Any) -> RecommendationService:
+        event.wait(30)
+        return build(startup, settings)
+
+    monkeypatch.setattr(Startup, "_build", build_when_released)
+    yield event
+    event.set()
+
+
+def phases(timeline: Timeline) -> list[str]:
+    return [phase for phase, _, _ in timeline.phases()]
 
 
 async def test_request_that_comes_first_waits_for_the_models(models_dir: Path) -> None:
@@ -137,23 +170,148 @@ async def test_request_that_is_cancelled_gives_its_place_back(models_dir: Path) 
     assert (await recommend(startup)).status_code == 200
 
 
-async def test_time_that_a_failing_request_took_is_recorded(
-    models_dir: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("error", [ValueError("late"), StateUnavailable("late")])
+async def test_time_of_a_request_that_fails_belongs_to_the_phase_that_it_fails_in(
+    models_dir: Path, recorded: list[Timeline], error: Exception
+) -> None:
+    async def fail(service: object, timeline: Timeline) -> msgspec.Struct:
+        timeline.enter("state")
+        raise error
+
+    response = await respond(start(models_dir), "recommend", fail)
+
+    [failed] = recorded
+    assert phases(failed) == ["startup", "admit", "state", "encode"]
+    assert failed.attributes["recserve.status_code"] == response.status_code
+    assert response.headers["server-timing"].count("dur=") == 4
+
+
+async def test_request_that_gives_up_waiting_for_the_start_tells_how_long_it_waited(
+    models_dir: Path, recorded: list[Timeline], release: threading.Event
+) -> None:
+    async def never(service: object, timeline: object) -> msgspec.Struct:
+        raise AssertionError("the process is not ready")
+
+    response = await respond(start(models_dir), "recommend", never, wait_s=0.05)
+
+    [waited] = recorded
+    name, start_s, end_s = waited.phases()[0]
+    assert (response.status_code, waited.is_impacted, name) == (503, True, "startup")
+    assert end_s - start_s >= 0.05
+
+
+async def test_refused_request_ends_where_it_was_refused(
+    models_dir: Path, recorded: list[Timeline], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    startup = start(models_dir, RECSERVE_MAX_IN_FLIGHT="1")
+    service = await startup.service()
+
+    async def refuse(*_: object, **__: object) -> None:
+        raise Overloaded("full", retry_after_s=1.0, reason="queue_full")
+
+    with service.limiter.acquire():
+        await recommend(startup)
+    monkeypatch.setattr(MicroBatcher, "ask", refuse)
+    await recommend(startup)
+
+    assert [phases(timeline) for timeline in recorded] == [
+        ["startup", "admit", "encode"],
+        ["startup", "admit", "state", "queue", "encode"],
+    ]
+
+
+async def test_cancelled_request_ends_where_it_was_cancelled(
+    models_dir: Path, recorded: list[Timeline]
 ) -> None:
     startup = start(models_dir)
-    recorded: list[Timeline] = []
-    monkeypatch.setattr(startup, "record", recorded.append)
+    service = await startup.service()
+    cancelled = asyncio.create_task(recommend(startup))
+    while not service.limiter.in_flight:  # noqa: ASYNC110  a request has no event to wait for
+        await asyncio.sleep(0)
+    cancelled.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await cancelled
 
-    async def fail(service: object, timeline: Timeline) -> msgspec.Struct:
-        timeline.mark("admit")
-        raise ValueError("late")
+    assert phases(recorded[0]) == ["startup", "admit", "state", "queue"]
 
-    response = await respond(startup, "recommend", fail)
 
-    failed = recorded[-1]
-    assert [phase for phase, _, _ in failed.phases()] == ["startup", "admit", "encode"]
-    assert failed.attributes["recserve.status_code"] == 500
-    assert response.headers["server-timing"].count("dur=") == 3
+async def test_requests_do_not_wait_for_telemetry(models_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    go_on = threading.Event()
+    monkeypatch.setattr(Telemetry, "attach", lambda *_: go_on.wait(30))
+    startup = start(models_dir)
+
+    try:
+        async with asyncio.timeout(10):
+            service = await startup.service(wait_s=60)
+    finally:
+        go_on.set()
+
+    assert service.models.manifest.version == "test-1"
+
+
+async def test_nobody_is_impacted_by_a_start_that_has_failed(
+    models_dir: Path, recorded: list[Timeline]
+) -> None:
+    startup = start(models_dir / "nowhere")
+    with pytest.raises(StartupFailed):
+        await startup.service()
+    for _ in range(3):
+        await recommend(startup)
+
+    assert [timeline.is_impacted for timeline in recorded] == [False] * 3
+    assert [timeline.is_cold for timeline in recorded] == [True, False, False]
+
+
+async def test_request_that_comes_during_the_warmup_is_cold(
+    models_dir: Path, recorded: list[Timeline], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    startup = start(models_dir)
+    service = await startup.service()
+    warming, go_on = asyncio.Event(), asyncio.Event()
+
+    async def warm_up() -> None:
+        warming.set()
+        await go_on.wait()
+
+    monkeypatch.setattr(service, "warm_up", warm_up)
+    warmup = asyncio.create_task(startup.warm_up())
+    await warming.wait()
+
+    await recommend(startup)
+    go_on.set()
+    await warmup
+    await recommend(startup)
+
+    assert [timeline.is_cold for timeline in recorded] == [True, False]
+
+
+async def test_batch_that_comes_first_says_that_it_met_a_cold_process(models_dir: Path) -> None:
+    batch = RecommendBatchRequest(requests=[RecommendRequest(history=[10])] * 2)
+
+    response = await respond(
+        start(models_dir),
+        "recommend_batch",
+        lambda s, timeline: s.recommend_batch(batch, Terms(), timeline),
+    )
+
+    answers = msgspec.json.decode(response.get_body())["answers"]
+    assert [answer["cold_start"] for answer in answers] == [True, True]
+
+
+async def test_probes_of_a_process_that_starts_are_no_failed_requests(
+    models_dir: Path, recorded: list[Timeline], release: threading.Event
+) -> None:
+    async def health(service: RecommendationService, timeline: object) -> Health:
+        return await service.inventory.health()
+
+    startup = start(models_dir)
+
+    early = await respond(startup, "health_ready", health, wait_s=0)
+    release.set()
+    await startup.service()
+    late = await respond(startup, "health_ready", health, wait_s=0)
+
+    assert (early.status_code, late.status_code, recorded) == (503, 200, [])
 
 
 async def test_user_store_that_cannot_be_opened_is_named(models_dir: Path) -> None:

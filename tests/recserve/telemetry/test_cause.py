@@ -67,8 +67,11 @@ def test_damaged_note_is_survived(note: Path, content: str) -> None:
     assert start(note) in ("first", "deployment")
 
 
-def test_place_that_cannot_be_written_is_survived() -> None:
+def test_place_that_cannot_be_written_is_survived(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+
     assert start(Path("/proc/nowhere/started.json")) == "first"
+    assert start(tmp_path / "file" / "started.json") == "first"
 
 
 def test_deployment_changes_with_code_and_models(tmp_path: Path) -> None:

@@ -138,3 +138,10 @@ def test_every_source_has_an_instrument() -> None:
     sampler = ContentionSampler(process_sources(), 0.0)
 
     assert sampler.names <= set(names.SAMPLED)
+
+
+@pytest.mark.parametrize(("platform", "is_told"), [("darwin", False), ("win32", False), ("freebsd14", True)])
+def test_switches_are_sampled_where_psutil_counts_them(platform: str, is_told: bool, tmp_path: Path) -> None:
+    sources = process_sources(proc=tmp_path, platform=platform)
+
+    assert (names.PREEMPTIONS in {source.name for source in sources}) == is_told

@@ -1,75 +1,23 @@
 """Telemetry as it leaves a real process, received by a real server."""
 
-import json
-import os
 import subprocess
 import sys
+import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from benchmarks.ingestion import Ingestion, ingesting
+from benchmarks.ingestion import Ingestion
 from recserve.settings import read_settings
 from recserve.telemetry.export import QUEUE_SIZE, Telemetry
 from recserve.telemetry.timeline import Timeline
+from tests.recserve.telemetry.serving import POPULAR, RECOMMEND, serve, start, statuses
 
 CANARY = "canary-user-4711"
 TRACE_ID = "4bf92f3577b34da6a3ce929d0e0e4736"
 PARENT_ID = "00f067aa0ba902b7"
-
-SERVE = """
-import asyncio, json, logging, os, sys, time
-logging.basicConfig(level=logging.DEBUG)
-from tests.recserve.conftest import Invocation, http_request
-import function_app
-async def ask():
-    functions = {f.get_function_name(): f.get_user_function() for f in function_app.app.get_functions()}
-    async def call(name, **request):
-        traceparent = request.pop("traceparent", "")
-        return await functions[name](http_request(**request), Invocation(name, traceparent))
-    for name, request in json.loads(sys.argv[1]):
-        started = time.perf_counter()
-        response = await call(name, **request)
-        print(response.status_code, round((time.perf_counter() - started) * 1e3, 3), flush=True)
-    await asyncio.sleep(float(os.environ.get("STAY_S", "0")))
-asyncio.run(ask())
-function_app.startup.close()
-"""
-RECOMMEND = ("recommend", {"method": "POST", "json_body": {"history": [260], "k": 5}})
-POPULAR = ("popular", {"params": {"k": "3"}})
-
-
-@pytest.fixture
-def ingestion() -> Iterator[Ingestion]:
-    with ingesting() as server:
-        yield server
-
-
-def serve(
-    repository: Path, tmp_path: Path, *requests: tuple[str, Any], **settings: str
-) -> subprocess.CompletedProcess[str]:
-    environ = {
-        "RECSERVE_STATE_PATH": str(tmp_path / "state.db"),
-        "RECSERVE_TRACE_RATE": "1",
-        "RECSERVE_USER_KEY": "a key",
-        "TMPDIR": str(tmp_path),
-    }
-    return subprocess.run(
-        [sys.executable, "-c", SERVE, json.dumps(requests or [POPULAR, RECOMMEND])],
-        cwd=repository,
-        env={**os.environ, "PYTHONPATH": str(repository), **environ, **settings},
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=True,
-    )
-
-
-def statuses(served: subprocess.CompletedProcess[str]) -> list[int]:
-    return [int(line.split()[0]) for line in served.stdout.splitlines()]
 
 
 def test_request_arrives_with_its_phases_numbers_and_place_in_the_trace(
@@ -194,7 +142,7 @@ def test_metrics_count_every_request_and_sample_the_process(
         ("recserve/recommend", "ok"),
         ("recserve/recommend", "bad_request"),
     } <= outcomes
-    assert sum(point["count"] for point in metrics["http.server.request.duration"]) == 3
+    assert sum(point["count"] for point in metrics["faas.invoke_duration"]) == 3
     assert sum(point["value"] for point in metrics["faas.coldstarts"]) == 1
     assert sum(point["value"] for point in metrics["faas.init_duration"]) > 0.05
     sampled = {
@@ -229,52 +177,6 @@ def test_user_ids_leave_the_process_as_keyed_hashes_alone(
     assert len(users) == 1
     assert CANARY.encode() not in everything
     assert CANARY not in served.stdout + served.stderr
-
-
-def test_same_telemetry_goes_to_an_otlp_endpoint(
-    repository: Path, tmp_path: Path, ingestion: Ingestion
-) -> None:
-    serve(repository, tmp_path, OTEL_EXPORTER_OTLP_ENDPOINT=ingestion.address)
-
-    paths = {path for path, _ in ingestion.posted}
-    assert {"/v1/traces", "/v1/metrics"} <= paths
-    traces = b"".join(body for path, body in ingestion.posted if path == "/v1/traces")
-    assert b"recommend" in traces
-    assert b"cold_start" in traces
-
-
-def test_both_ends_get_it_where_both_are_set(repository: Path, tmp_path: Path, ingestion: Ingestion) -> None:
-    serve(
-        repository,
-        tmp_path,
-        APPLICATIONINSIGHTS_CONNECTION_STRING=ingestion.connection_string,
-        OTEL_EXPORTER_OTLP_ENDPOINT=ingestion.address,
-    )
-
-    paths = {path for path, _ in ingestion.posted}
-    assert {"/v1/traces", "/v1/metrics", "/v2.1/track"} <= paths
-
-
-def test_logs_are_left_to_the_host(repository: Path, tmp_path: Path, ingestion: Ingestion) -> None:
-    served = serve(repository, tmp_path, APPLICATIONINSIGHTS_CONNECTION_STRING=ingestion.connection_string)
-
-    kinds = {envelope["data"]["baseType"] for envelope in ingestion.envelopes()}
-    assert kinds == {"RemoteDependencyData", "MetricData"}
-    assert "Request headers" not in served.stderr  # one such line an export would flood a paid log
-
-
-def test_worker_that_has_set_telemetry_up_is_left_alone(
-    repository: Path, tmp_path: Path, ingestion: Ingestion
-) -> None:
-    served = serve(
-        repository,
-        tmp_path,
-        APPLICATIONINSIGHTS_CONNECTION_STRING=ingestion.connection_string,
-        PYTHON_APPLICATIONINSIGHTS_ENABLE_TELEMETRY="true",
-    )
-
-    assert statuses(served) == [200, 200]
-    assert ingestion.posted == []  # the test's worker has set nothing up
 
 
 def test_start_that_failed_is_told(repository: Path, tmp_path: Path, ingestion: Ingestion) -> None:
@@ -353,8 +255,73 @@ def test_full_queue_drops_and_counts_instead_of_growing() -> None:
     assert (telemetry.n_queued, telemetry.n_dropped) == (QUEUE_SIZE, 3)
 
 
-def test_broken_connection_string_is_logged_and_serving_goes_on(repository: Path, tmp_path: Path) -> None:
-    served = serve(repository, tmp_path, APPLICATIONINSIGHTS_CONNECTION_STRING="nonsense")
+def test_thread_that_cannot_begin_costs_telemetry_alone(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def refuse(thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
 
-    assert statuses(served) == [200, 200]
-    assert "telemetry could not be attached" in served.stderr
+    telemetry = Telemetry(read_settings({"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:1"}))
+    telemetry.record(Timeline("recommend"))
+    monkeypatch.setattr(threading.Thread, "start", refuse)
+
+    telemetry.attach()
+    telemetry.record(Timeline("recommend"))
+    telemetry.close()
+
+    assert telemetry.n_queued == 0
+    assert [record.getMessage() for record in caplog.records] == [
+        "telemetry could not be attached: can't start new thread; recommendations go on without it, "
+        "1 timelines are lost"
+    ]
+
+
+CLOSE_FIRST = """
+import os, sys, threading
+from recserve.settings import read_settings
+from recserve.telemetry.export import Telemetry
+telemetry = Telemetry(read_settings({"OTEL_EXPORTER_OTLP_ENDPOINT": sys.argv[1]}))
+threading.Timer(0.2, telemetry.attach).start()
+telemetry.close()
+os._exit(0)
+"""
+
+
+def test_close_waits_for_a_start_that_is_under_way(repository: Path, ingestion: Ingestion) -> None:
+    subprocess.run(
+        [sys.executable, "-c", CLOSE_FIRST, ingestion.address], cwd=repository, timeout=30, check=True
+    )
+
+    assert ingestion.posted
+
+
+def test_loop_that_is_closed_is_not_asked(repository: Path, tmp_path: Path, ingestion: Ingestion) -> None:
+    served = serve(
+        repository,
+        tmp_path,
+        POPULAR,
+        APPLICATIONINSIGHTS_CONNECTION_STRING=ingestion.connection_string,
+    )
+
+    assert "Traceback" not in served.stderr
+    assert ingestion.spans("request")
+
+
+def test_cold_start_is_counted_long_before_the_minute_of_metrics(
+    repository: Path, tmp_path: Path, ingestion: Ingestion
+) -> None:
+    settings = {"APPLICATIONINSIGHTS_CONNECTION_STRING": ingestion.connection_string, "STAY_S": "50"}
+    with start(repository, tmp_path, POPULAR, **settings) as process:
+        try:
+            arrives(lambda: bool(ingestion.spans("cold_start")) and "faas.coldstarts" in ingestion.metrics())
+        finally:
+            process.kill()  # what has not arrived never will
+
+    assert sum(point["value"] for point in ingestion.metrics()["faas.coldstarts"]) == 1
+
+
+def arrives(has_arrived: Callable[[], bool]) -> None:
+    give_up_s = time.monotonic() + 30
+    while not has_arrived():
+        assert time.monotonic() < give_up_s, "nothing arrived"
+        time.sleep(0.05)

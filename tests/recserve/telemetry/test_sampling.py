@@ -99,3 +99,33 @@ def test_scores_are_those_of_the_application_insights_sdks() -> None:
 )
 def test_outcome_follows_from_the_error(error: type[BaseException] | None, outcome: str) -> None:
     assert outcome_of(error) == outcome
+
+
+@pytest.mark.parametrize(
+    "trace_parent",
+    [
+        "00-" + "0" * 32 + "-00f067aa0ba902b7-01",
+        "00-4bf92f3577b34da6a3ce929d0e0e4736-" + "0" * 16 + "-01",
+        "ff-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
+        "garbage-garbage-garbage-garbage-garbage-garbage-gg",
+    ],
+)
+def test_text_that_is_no_trace_id_is_no_reason_to_keep_all_or_none(trace_parent: str) -> None:
+    timelines = [request() for _ in range(5000)]
+    for timeline in timelines:
+        timeline.trace_parent = trace_parent
+
+    choices = sampler(rate=0.2).choose(timelines, 1.0)
+
+    assert len(choices) == pytest.approx(1000, rel=0.1)
+
+
+@pytest.mark.parametrize("most_per_s", [0.1, 1.0, 1.5])
+def test_bound_below_one_a_drain_holds_and_the_rest_is_stood_for(most_per_s: float) -> None:
+    bounded = sampler(most_per_s=most_per_s)
+
+    drains = [bounded.choose([request(error=Overloaded) for _ in range(5)], 0.5) for _ in range(2000)]
+
+    choices = [choice for drain in drains for choice in drain]
+    assert len(choices) == pytest.approx(most_per_s * 1000, rel=0.05)
+    assert sum(choice.weight for choice in choices) == pytest.approx(10_000, rel=0.02)
