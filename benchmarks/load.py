@@ -1,256 +1,245 @@
-"""One instance from half its capacity to three times and back, with and without what protects it.
+"""The load generator: users of a running service, who come when a schedule says and not when it suits the service.
 
-Arrivals are Poisson and open-loop, from a process and a core of their own; latency counts from the
-scheduled instant. The control is the same app with `RECSERVE_ADMISSION=off`: every request is let in and
-answered by the best variant, however long that takes. Both sides see the same arrivals and requests.
+    poisson    independent users at one rate
+    bursty     two states with exponential holding times, calm and burst (MMPP-2)
+    diurnal    a day's curve between trough and peak
+    replay     the arrivals of a trace (`planner/traces.py` has the schemas)
 
-    goodput     answers with status 200 within the SLO, per second
-    admitted    answers with status 200, whatever their latency
-    recovery    time from the end of the overload until goodput, over half a second, is back at 95 % of
-                what arrives; the part of the queue that overload left behind counts
+`--rate` is the mean rate of every shape. Latency counts from the scheduled instant. The run is invalid, says so
+and ends with status 3 when the sender itself was late or short of its core (`emulator/load/truth.py`).
 """
 
-import os
-import tempfile
-from collections import Counter
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+import json
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from time import time
 
-import msgspec
 import numpy as np
 import uvloop
 from numpy.typing import NDArray
 
-from benchmarks.closed_loop import closed_loop
-from benchmarks.server import Server, serving
-from benchmarks.traffic import Traffic, ask, real_traffic
-from emulator.load.arrivals import Phase, poisson
-from emulator.load.client import Sent, send
+from benchmarks.load_picture import draw
+from benchmarks.results import describe_result
+from benchmarks.traffic import model_transitions, recorded_audience
+from emulator.load.arrivals import Phase, around_mean, bursty, diurnal, poisson, replay
+from emulator.load.audience import Audience, DrawnAudience
+from emulator.load.generator import LoadRun, generate
+from emulator.load.sessions import MAX_HISTORY, Sessions
+from emulator.load.target import LoadError, find_target
+from emulator.load.truth import pin
+from planner.traces import Trace, TraceError, read_trace
+from recserve.errors import InvalidModels
+from training.errors import TrainingError
 
-SLO_S = 0.025
-SERVER_CORE, SENDER_CORE = 0, 1
-N_CLOSED = 32
-"Connections that find the capacity: each asks again as soon as it is answered."
-RECOVERED = 0.95
-NO_TARGET = ""
-WINDOW_S = 0.5
-MAX_HISTORY = 50
-
-SIDES: Mapping[str, Mapping[str, str]] = {
-    "protected": {},
-    "unlimited": {"RECSERVE_ADMISSION": "off"},
-}
+SHAPES = ("poisson", "bursty", "diurnal", "replay")
+DURATION_S, RATE_PER_S = 60.0, 20.0
+"Where none is given; a replay lasts as long as its trace and has its rate."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class LoadBench:
-    models_dir: str = "models"
-    "Models directory that is served."
-    source: str = "../shared/data/ml-latest-small"
-    "Dataset whose test users ask."
-    synthetic_items: int = 0
-    "Serve a synthetic catalogue of this size instead; what it recommends has no quality."
-    phases: tuple[float, ...] = (0.5, 1.0, 3.0, 0.5)
-    "Load in shares of the capacity."
-    phase_s: float = 10.0
-    rounds: int = 2
-    "How often both sides go through all phases, in turns."
+class LoadSettings:
+    url: str = "http://127.0.0.1:7071/api"
+    shape: str = "poisson"
+    rate_per_s: float | None = None
+    duration_s: float | None = None
+    burst_over_calm: float = 10.0
+    calm_s: float = 20.0
+    "Mean holding time of the calm state, of the bursty shape."
+    burst_s: float = 5.0
+    peak_over_trough: float = 4.0
+    period_s: float | None = None
+    "Of the diurnal shape; None: the whole run is one day."
+    trace: Path | None = None
+    speed: float = 1.0
+    event_share: float = 1.0
+    "Share of watched items that the service is told of."
+    n_users: int = 100
+    "How many are about at a time."
+    models: Path = Path("models")
+    "Where transitions come from."
+    source: str | None = None
+    "Dataset whose test users come instead, each with the item really taken next."
+    timeout_s: float = 30.0
+    core: int | None = None
     seed: int = 0
+    out: Path = Path(".local/load/load.json")
+    key: str | None = None
+    "Function key."
 
 
-class _Item(msgspec.Struct):
-    id: int | str
+def run(settings: LoadSettings, *, on_second: Callable[[str], None]) -> tuple[LoadRun, list[Path]]:
+    """Run the load; write figures, acknowledged events and a picture.
+
+    Returns:
+        The run, and the files.
+
+    Raises:
+        LoadError: it cannot be run; the message is one line.
+    """
+    try:
+        return _run(settings, on_second)
+    except (TraceError, InvalidModels, TrainingError) as err:
+        raise LoadError(str(err)) from err
 
 
-class _Model(msgspec.Struct):
-    variant: str
-
-
-class _Answer(msgspec.Struct):
-    items: list[_Item]
-    model: _Model
-
-
-class _Refusal(msgspec.Struct):
-    reason: str = "other"
-
-
-def run(bench: LoadBench) -> dict[str, Any]:
-    """Find the capacity, then drive both sides through the phases; figures of each phase and side."""
-    os.sched_setaffinity(0, {SENDER_CORE})
-    rng = np.random.default_rng(bench.seed)
-    if not bench.synthetic_items:
-        return _drive(bench, real_traffic(bench.source, max_history=MAX_HISTORY, rng=rng), rng)
-    from benchmarks.synthetic_models import SyntheticModels, write_synthetic_models
-
-    with tempfile.TemporaryDirectory() as folder:
-        models_dir = Path(folder) / "models"
-        size = SyntheticModels(n_items=bench.synthetic_items, seed=bench.seed)
-        requests = [ask(history.tolist()) for history in write_synthetic_models(models_dir, size)]
-        return _drive(
-            replace(bench, models_dir=str(models_dir)), Traffic(requests, [NO_TARGET] * len(requests)), rng
+def _run(settings: LoadSettings, on_second: Callable[[str], None]) -> tuple[LoadRun, list[Path]]:
+    schedule_rng, event_rng = np.random.default_rng(settings.seed).spawn(2)
+    arrivals_s = schedule(settings, schedule_rng)
+    if not len(arrivals_s):
+        raise LoadError("the schedule has no arrivals; choose a longer --duration or a higher --rate")
+    target = find_target(settings.url)
+    audience = _audience(settings)
+    files = [settings.out, settings.out.with_suffix(".events.jsonl"), settings.out.with_suffix(".svg")]
+    core = pin(settings.core)
+    tag = f"load-{int(time() * 1000):x}"
+    with ExitStack() as stack:
+        try:
+            settings.out.parent.mkdir(parents=True, exist_ok=True)
+            acknowledged = stack.enter_context(files[1].open("w", buffering=1))
+        except OSError as err:
+            raise LoadError(f"--out {settings.out}: {err.strerror}; name a file that can be written") from err
+        sessions = Sessions(
+            target,
+            audience,
+            tag=tag,
+            n_users=settings.n_users,
+            event_share=settings.event_share,
+            rng=event_rng,
+            acknowledged=acknowledged,
+            key=settings.key,
         )
-
-
-def _drive(bench: LoadBench, traffic: Traffic, rng: np.random.Generator) -> dict[str, Any]:
-    capacity_per_s = _capacity(bench, traffic)
-    phases = [Phase(share * capacity_per_s, bench.phase_s) for share in bench.phases]
-    runs: dict[str, list[list[dict[str, Any]]]] = {side: [] for side in SIDES}
-    recoveries: dict[str, list[float | None]] = {side: [] for side in SIDES}
-    for _ in range(bench.rounds):
-        arrivals_s = poisson(phases, rng)
-        for side, settings in SIDES.items():
-            with _server(bench, settings) as server:
-                uvloop.run(_warm(server, traffic))
-                sent = uvloop.run(
-                    send("127.0.0.1", server.port, arrivals_s=arrivals_s, requests=traffic.requests)
-                )
-            runs[side].append(_by_phase(sent, traffic, bench))
-            recoveries[side].append(_recovery_s(sent, bench))
-    return {
-        "capacity_per_s": round(capacity_per_s, 1),
-        "sides": {
-            side: {"phases": _merge(of_side), "recovery_s": recoveries[side]}
-            for side, of_side in runs.items()
-        },
-        "goodput_at_overload_over_peak": {
-            side: _over_peak(_merge(of_side), bench) for side, of_side in runs.items()
-        },
-    }
-
-
-def _server(bench: LoadBench, settings: Mapping[str, str]) -> Any:
-    state = tempfile.mkdtemp(prefix="recserve-load-")
-    return serving(
-        {
-            "RECSERVE_MODELS_DIR": str(Path(bench.models_dir).resolve()),
-            "RECSERVE_STATE_PATH": f"{state}/state.db",
-            **settings,
-        },
-        core=SERVER_CORE,
-        log=Path(state) / "server.log",
-    )
-
-
-def _capacity(bench: LoadBench, traffic: Traffic) -> float:
-    """Answers a second of the best variant when `N_CLOSED` callers never rest; the median of three."""
-    with _server(bench, SIDES["unlimited"]) as server:
-        uvloop.run(_warm(server, traffic))
-        return float(np.median([uvloop.run(_closed_loop(server, traffic, 3.0)) for _ in range(3)]))
-
-
-async def _warm(server: Server, traffic: Traffic) -> None:
-    await _closed_loop(server, traffic, 1.0)
-
-
-async def _closed_loop(server: Server, traffic: Traffic, duration_s: float) -> float:
-    """Answers a second."""
-    found = await closed_loop(server.port, traffic.requests, n_callers=N_CLOSED, duration_s=duration_s)
-    return found.per_s
-
-
-def _by_phase(sent: Sent, traffic: Traffic, bench: LoadBench) -> list[dict[str, Any]]:
-    phase_of = np.minimum(sent.scheduled_s // bench.phase_s, len(bench.phases) - 1)
-    return [_figures(sent, traffic, np.flatnonzero(phase_of == i)) for i in range(len(bench.phases))]
-
-
-def _figures(sent: Sent, traffic: Traffic, chosen: NDArray[np.int64]) -> dict[str, Any]:
-    """Counts and latencies of the requests chosen."""
-    admitted = chosen[sent.status[chosen] == 200]
-    latency_s = sent.latency_s[admitted]
-    variants: Counter[str] = Counter()
-    gains = []
-    for number in admitted.tolist():
-        answer = msgspec.json.decode(sent.answers[number], type=_Answer)
-        variants[answer.model.variant] += 1
-        if (target := traffic.targets[number % len(traffic.targets)]) != NO_TARGET:
-            gains.append(_ndcg(answer, target))
-    refusals = Counter(
-        msgspec.json.decode(answer, type=_Refusal).reason if (answer := sent.answers[number]) else "host"
-        for number in chosen[sent.status[chosen] == 429].tolist()
-    )
-    return {
-        "n": len(chosen),
-        "n_admitted": len(admitted),
-        "n_good": int((latency_s <= SLO_S).sum()),
-        "n_refused": dict(refusals),
-        "n_failed": int(np.isin(sent.status[chosen], (200, 429), invert=True).sum()),
-        "variants": dict(variants),
-        "latencies_ms": latency_s * 1e3,
-        "late_ms": sent.late_s[chosen] * 1e3,
-        "gains": gains,
-    }
-
-
-def _ndcg(answer: _Answer, target: str) -> float:
-    """NDCG@10 with one relevant item: 1 / log2(1 + its place), 0 off the list."""
-    for place, item in enumerate(answer.items, start=1):
-        if str(item.id) == target:
-            return float(1 / np.log2(1 + place))
-    return 0.0
-
-
-def _merge(rounds: list[list[dict[str, Any]]]) -> list[dict[str, Any]]:
-    """The rounds of a side as one: counts summed, latencies pooled."""
-    return [_summary([of_round[i] for of_round in rounds]) for i in range(len(rounds[0]))]
-
-
-def _summary(parts: list[dict[str, Any]]) -> dict[str, Any]:
-    latencies_ms = np.concatenate([part["latencies_ms"] for part in parts])
-    late_ms = np.concatenate([part["late_ms"] for part in parts])
-    gains = [gain for part in parts for gain in part["gains"]]
-    return {
-        **{name: sum(part[name] for part in parts) for name in ("n", "n_admitted", "n_good", "n_failed")},
-        "n_refused": dict(sum((Counter(part["n_refused"]) for part in parts), Counter[str]())),
-        "variants": dict(sum((Counter(part["variants"]) for part in parts), Counter[str]())),
-        "good_of_each_round": [part["n_good"] for part in parts],
-        "admitted_ms": _quantiles(latencies_ms),
-        "sender_late_ms": _quantiles(late_ms),
-        "ndcg_10_of_answers": round(float(np.mean(gains)), 4) if gains else None,
-    }
-
-
-def _quantiles(values_ms: NDArray[np.float64]) -> dict[str, float | None]:
-    values_ms = values_ms[np.isfinite(values_ms)]  # what never left has no lateness
-    if not len(values_ms):
-        return {"p50": None, "p99": None}
-    p50, p99 = np.percentile(values_ms, [50, 99])
-    return {"p50": round(float(p50), 3), "p99": round(float(p99), 3)}
-
-
-def _over_peak(phases: list[dict[str, Any]], bench: LoadBench) -> float:
-    """Goodput of the heaviest phase over the best of any phase."""
-    good = [phase["n_good"] for phase in phases]
-    return float(round(good[int(np.argmax(bench.phases))] / max(good), 4))
-
-
-def _recovery_s(sent: Sent, bench: LoadBench) -> float | None:
-    """Seconds from the end of the heaviest phase until goodput is back; None if it never is."""
-    ended_s = (int(np.argmax(bench.phases)) + 1) * bench.phase_s
-    is_good = (sent.status == 200) & (sent.latency_s <= SLO_S)
-    for start_s in np.arange(ended_s, sent.scheduled_s[-1] - WINDOW_S, 0.05).tolist():
-        inside = (sent.scheduled_s >= start_s) & (sent.scheduled_s < start_s + WINDOW_S)
-        if is_good[inside].mean() >= RECOVERED:
-            return float(round(start_s - ended_s, 2))
-    return None
-
-
-def format_table(figures: dict[str, Any], bench: LoadBench) -> str:
-    """The figures of both sides, a line for each phase."""
-    lines = [f"capacity {figures['capacity_per_s']:.0f} answers a second"]
-    for side, of_side in figures["sides"].items():
-        over_peak = figures["goodput_at_overload_over_peak"][side]
-        lines.append(
-            f"{side}: goodput at overload {over_peak:.1%} of peak, recovery {of_side['recovery_s']} s"
-        )
-        for share, phase in zip(bench.phases, of_side["phases"], strict=True):
-            seconds = bench.phase_s * bench.rounds
-            lines.append(
-                f"  {share:>4} x  offered {phase['n'] / seconds:7.0f}/s  good {phase['n_good'] / seconds:7.0f}/s  "
-                f"admitted p50 {phase['admitted_ms']['p50']} p99 {phase['admitted_ms']['p99']} ms  "
-                f"{phase['variants']}  refused {phase['n_refused']}  failed {phase['n_failed']}  "
-                f"NDCG@10 {phase['ndcg_10_of_answers']}  sender late p99 {phase['sender_late_ms']['p99']} ms"
+        done = uvloop.run(
+            generate(
+                target,
+                arrivals_s=arrivals_s,
+                sessions=sessions,
+                timeout_s=settings.timeout_s,
+                on_second=on_second,
             )
+        )
+    described = asdict(settings) | {"key": bool(settings.key), "core": core, "tag": tag}
+    verdict = {"valid": done.is_valid, "reasons": done.reasons, "interrupted": done.is_interrupted}
+    result = verdict | describe_result("load", settings=described, figures=done.figures)
+    settings.out.write_text(json.dumps(result, indent=1, default=str) + "\n")
+    draw(result, files[2])
+    return done, files
+
+
+def schedule(settings: LoadSettings, rng: np.random.Generator) -> NDArray[np.float64]:
+    """When requests leave, seconds from the start, ascending, (n_requests,).
+
+    Raises:
+        LoadError: a setting makes no sense; the message names its option.
+        TraceError: the trace cannot be read.
+    """
+    _check(settings)
+    rate_per_s = RATE_PER_S if settings.rate_per_s is None else settings.rate_per_s
+    duration_s = DURATION_S if settings.duration_s is None else settings.duration_s
+    if settings.shape == "bursty":
+        calm, burst = around_mean(
+            rate_per_s,
+            burst_over_calm=settings.burst_over_calm,
+            calm_s=settings.calm_s,
+            burst_s=settings.burst_s,
+        )
+        return bursty(calm, burst, duration_s=duration_s, rng=rng)
+    if settings.shape == "diurnal":
+        return diurnal(
+            rate_per_s,
+            peak_over_trough=settings.peak_over_trough,
+            period_s=settings.period_s or duration_s,
+            duration_s=duration_s,
+            rng=rng,
+        )
+    if settings.shape == "replay":
+        trace: Trace = read_trace(settings.trace or Path())
+        try:
+            return replay(
+                trace.arrivals_s,
+                speed=settings.speed,
+                rate_per_s=settings.rate_per_s,
+                duration_s=settings.duration_s,
+                rng=rng,
+            )
+        except ValueError as err:
+            raise LoadError(f"--trace {settings.trace}: {err}") from err
+    return poisson([Phase(rate_per_s, duration_s)], rng)
+
+
+def _check(settings: LoadSettings) -> None:
+    if settings.shape not in SHAPES:
+        raise LoadError(f"unknown shape {settings.shape!r}; known are {', '.join(SHAPES)}")
+    if (settings.shape == "replay") != (settings.trace is not None):
+        raise LoadError("--shape replay and --trace go together; name a trace to replay, or another shape")
+    for option, value, least in (
+        ("--rate", settings.rate_per_s, 0.0),
+        ("--burst", settings.burst_over_calm, 1.0),
+        ("--peak", settings.peak_over_trough, 1.0),
+        ("--events", settings.event_share, 0.0),
+        ("--users", settings.n_users, 1),
+    ):
+        if value is not None and not least <= value < np.inf:
+            raise LoadError(f"{option} {value:g} is not allowed; send a number from {least:g}")
+    if settings.event_share > 1:
+        raise LoadError(f"--events {settings.event_share:g} is not allowed; send a share from 0 to 1")
+    for option, value in (
+        ("--duration", settings.duration_s),
+        ("--calm-s", settings.calm_s),
+        ("--burst-s", settings.burst_s),
+        ("--period", settings.period_s),
+        ("--speed", settings.speed),
+        ("--timeout", settings.timeout_s),
+    ):
+        if value is not None and not 0 < value < np.inf:
+            raise LoadError(f"{option} {value:g} is not allowed; send a number above 0")
+    if settings.seed < 0:
+        raise LoadError(f"--seed {settings.seed} is not allowed; send a whole number from 0")
+
+
+def _audience(settings: LoadSettings) -> Audience:
+    if settings.source:
+        rng = np.random.default_rng(settings.seed)
+        return recorded_audience(settings.source, max_history=MAX_HISTORY, rng=rng)
+    return DrawnAudience(model_transitions(settings.models), seed=settings.seed)
+
+
+def format_summary(done: LoadRun) -> str:
+    """What a person wants to know first."""
+    figures = done.figures
+    sender, sessions, answered = figures["sender"], figures["sessions"], figures["answered"]
+    statuses = ", ".join(f"{status} {of['n']}" for status, of in figures["by_status"].items())
+    lines = [
+        f"{figures['n_sent']} requests sent, {figures['sent_per_s']} a second; {statuses or 'no outcome'}"
+    ]
+    if answered["n"]:
+        tail = "  ".join(
+            f"{p.replace('_', '.')} {answered[f'{p}_ms']:.1f}"
+            for p in ("p50", "p95", "p99", "p99_9", "p99_99")
+        )
+        lines.append(
+            f"latency of answers from the scheduled instant, ms: {tail}  max {answered['max_ms']:.1f}"
+        )
+    lines.append(f"cold {sessions['n_cold']}, impacted {figures['n_impacted']}")
+    lines += [
+        f"  {name}: {of['n']} answers, p99 {of['p99_ms']:.1f} ms"
+        for name, of in figures["by_instance"].items()
+    ]
+    lines += [
+        f"quality, {variant}: hit rate@10 {of['hit_rate_10']:.3f}, NDCG@10 {of['ndcg_10']:.3f} over {of['n']} lists"
+        for variant, of in sessions["quality"].items()
+    ]
+    lines.append(f"events acknowledged: {sessions['events']['n_acknowledged']}")
+    lines += [f"no answer, {error}: {n}" for error, n in figures["errors"].items()]
+    if sessions["n_unknown_items"]:
+        lines.append(
+            f"{sessions['n_unknown_items']} items are unknown to the service; are --models those it serves?"
+        )
+    if figures["n_sent"]:
+        lines.append(
+            f"sender: lag p50 {sender['lag_p50_ms']:.3f} ms, p99 {sender['lag_p99_ms']:.3f} ms; "
+            f"{sender['core_used']:.0%} of its core, {sender['core_used_busiest_5_s']:.0%} in its busiest five seconds"
+        )
+    lines += [f"INVALID: {reason}" for reason in done.reasons]
     return "\n".join(lines)

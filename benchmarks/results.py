@@ -27,7 +27,14 @@ def percentiles(values_ms: Sequence[float]) -> dict[str, float]:
 def write_result(name: str, *, settings: Mapping[str, Any], figures: Mapping[str, Any]) -> Path:
     """Write `results/<name>.json`."""
     path = RESULTS_DIR / f"{name}.json"
-    result = {
+    result = describe_result(name, settings=settings, figures=figures)
+    path.write_text(json.dumps(result, indent=2) + "\n")
+    return path
+
+
+def describe_result(name: str, *, settings: Mapping[str, Any], figures: Mapping[str, Any]) -> dict[str, Any]:
+    """Figures with what they were measured on and with."""
+    return {
         "benchmark": name,
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
         "commit": _commit(),
@@ -41,8 +48,6 @@ def write_result(name: str, *, settings: Mapping[str, Any], figures: Mapping[str
         "settings": settings,
         "figures": figures,
     }
-    path.write_text(json.dumps(result, indent=2) + "\n")
-    return path
 
 
 def _commit() -> str:

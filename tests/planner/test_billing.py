@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from planner.billing import HOURS_PER_MONTH, bill, instance_hour, read_prices
-from planner.plans import SKUS, PremiumPlan
+from planner.plans import SKUS, PremiumPlan, Sku, sku_named
 
 PRICES = read_prices("eastus")
 
@@ -59,11 +59,26 @@ def test_unknown_region_names_those_there_are() -> None:
         ({"always_ready": 21}, "a plan has 1 to 20"),
         ({"pre_warmed": -1}, "-1 pre-warmed"),
         ({"always_ready": 5, "max_burst": 4}, "raise the burst"),
+        ({"pre_warmed": 4, "max_burst": 3}, "4 pre-warmed instances are above the maximum burst of 3"),
+        ({"max_burst": 101}, "101 is above what a plan can have; give at most 100"),
+        ({"always_ready": 3, "scale_limit": 2}, "scale limit of 2 is below the 3 always-ready"),
     ],
 )
 def test_impossible_plans_are_refused(settings: dict, said: str) -> None:
     with pytest.raises(ValueError, match=said):
         PremiumPlan(sku=SKUS["EP1"], **settings)
+
+
+@pytest.mark.parametrize(("size", "said"), [({"memory_gib": 0.0}, "0 GiB"), ({"vcpu": 0}, "0 vCPU")])
+def test_instance_without_cores_or_memory_is_refused(size: dict, said: str) -> None:
+    with pytest.raises(ValueError, match=said):
+        Sku(**{"name": "EP0", "vcpu": 1, "memory_gib": 3.5} | size)
+
+
+def test_size_is_known_in_any_case_of_letters() -> None:
+    assert sku_named("ep2") == SKUS["EP2"]
+    with pytest.raises(ValueError, match="unknown size 'EP9'; Premium has EP1, EP2, EP3"):
+        sku_named("EP9")
 
 
 def price(repository: Path, *arguments: str) -> subprocess.CompletedProcess[str]:

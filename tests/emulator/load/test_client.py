@@ -1,4 +1,4 @@
-"""The load generator against real sockets: it never waits, never hides, never loses a request."""
+"""The sender against real sockets: it never waits, never hides, never loses a request."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -6,8 +6,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 import numpy as np
 import pytest
 
-from emulator.load.arrivals import Phase, poisson
-from emulator.load.client import NO_ANSWER, Sent, http_request, send
+from emulator.load.client import NO_ANSWER, OpenLoop, Outcome, Sent, http_request, send
 
 Handler = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 Serve = Callable[[Handler], Awaitable[int]]
@@ -52,26 +51,6 @@ async def drive(port: int, arrivals_s: list[float], *, patience_s: float = 5.0) 
     return await send(
         "127.0.0.1", port, arrivals_s=np.array(arrivals_s), requests=[REQUEST], patience_s=patience_s
     )
-
-
-def test_poisson_arrivals_keep_the_rate_of_each_phase() -> None:
-    arrivals_s = poisson([Phase(1000, 10), Phase(3000, 10)], np.random.default_rng(0))
-    counts = np.histogram(arrivals_s, [0, 10, 20])[0]
-
-    assert counts == pytest.approx([10_000, 30_000], rel=0.05)
-    assert (np.diff(arrivals_s) >= 0).all()
-
-
-def test_gaps_of_poisson_arrivals_are_exponential() -> None:
-    gaps_s = np.diff(poisson([Phase(1000, 50)], np.random.default_rng(1)))
-
-    assert gaps_s.std() / gaps_s.mean() == pytest.approx(1, abs=0.03)
-
-
-@pytest.mark.parametrize("phase", [Phase(-1, 1), Phase(1, float("inf")), Phase(float("nan"), 1)])
-def test_impossible_phase_is_refused(phase: Phase) -> None:
-    with pytest.raises(ValueError, match="finite and not negative"):
-        poisson([phase], np.random.default_rng(0))
 
 
 async def test_every_request_is_answered_once_and_in_its_place(serve: Serve) -> None:
@@ -133,3 +112,81 @@ async def test_no_arrivals_are_no_work(serve: Serve) -> None:
     sent = await drive(await serve(answering()), [])
 
     assert len(sent.status) == 0
+
+
+async def test_chunked_answer_and_answer_ended_by_closing_are_whole(serve: Serve) -> None:
+    async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b'\r\n\r\n{"k":1}')
+        writer.write(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n2\r\n{}\r\n")
+        await writer.drain()
+        writer.write(b"0\r\n\r\n")
+        await reader.readuntil(b'\r\n\r\n{"k":1}')
+        writer.write(b"HTTP/1.1 200 OK\r\nconnection: close\r\n\r\n[1]")
+        writer.close()
+
+    sent = await drive(await serve(handle), [0.0, 0.2])
+
+    assert sent.answers == [b"{}", b"[1]"]
+    assert sent.n_connections == 1
+
+
+class Asking:
+    """Sends one request over and over, and keeps the outcomes."""
+
+    def __init__(self) -> None:
+        self.outcomes: list[Outcome] = []
+        self.known_when_composed: list[int] = []
+        self.received = asyncio.Event()
+
+    def compose(self, number: int) -> bytes:
+        self.known_when_composed.append(len(self.outcomes))
+        return REQUEST
+
+    def receive(self, outcome: Outcome) -> None:
+        self.outcomes.append(outcome)
+        self.received.set()
+
+
+async def test_requests_are_composed_with_what_came_back_until_then(serve: Serve) -> None:
+    asking = Asking()
+    port = await serve(answering())
+    await OpenLoop("127.0.0.1", port, arrivals_s=np.array([0.0, 0.3, 0.6]), workload=asking).run()
+
+    assert asking.known_when_composed == [0, 1, 2]
+
+
+async def test_one_answer_too_long_in_coming_is_given_up_while_others_go_on(serve: Serve) -> None:
+    asking = Asking()
+    load = OpenLoop(
+        "127.0.0.1",
+        await serve(answering(delay_s=60)),
+        arrivals_s=np.array([0.0, 1.2]),
+        workload=asking,
+        patience_s=0.1,
+        timeout_s=0.3,
+    )
+    await load.run()
+
+    assert asking.known_when_composed == [0, 1]
+    assert [outcome.error for outcome in asking.outcomes] == ["no answer within 0.3 s", "no answer in time"]
+
+
+async def test_stopped_load_sends_nothing_more_and_ends(serve: Serve) -> None:
+    asking = Asking()
+    load = OpenLoop(
+        "127.0.0.1", await serve(answering()), arrivals_s=np.array([0.0, 3600.0]), workload=asking
+    )
+    running = asyncio.ensure_future(load.run())
+    await asking.received.wait()
+    load.stop(patience_s=1)
+    await running
+
+    assert load.n_sent == 1
+
+
+async def test_headers_of_the_answer_are_told_in_lower_case(serve: Serve) -> None:
+    asking = Asking()
+    port = await serve(answering(headers=b"X-Recserve-Instance: i-1\r\n"))
+    await OpenLoop("127.0.0.1", port, arrivals_s=np.array([0.0]), workload=asking).run()
+
+    assert asking.outcomes[0].headers[b"x-recserve-instance"] == b"i-1"
