@@ -65,6 +65,12 @@ class Azurite:
             f"TableEndpoint=http://127.0.0.1:{self.table_port}/{ACCOUNT};"
         )
 
+    @property
+    def pid(self) -> int:
+        """Of its process, which runs."""
+        assert self._process is not None
+        return self._process.pid
+
     def start(self) -> None:
         """Start, on the same ports and data as before, and wait until blobs and tables can be used."""
         log = (self._folder / "azurite.log").open("ab")

@@ -24,7 +24,19 @@ def free_port() -> int:
 
 def up(repository: Path, port: int, console_port: int, state: Path) -> subprocess.Popen[str]:
     return subprocess.Popen(
-        [sys.executable, "-m", "emulator", "up", "--port", str(port), "--console-port", str(console_port)],
+        [
+            *(
+                sys.executable,
+                "-m",
+                "emulator",
+                "up",
+                "--port",
+                str(port),
+                "--console-port",
+                str(console_port),
+            ),
+            *("--app-insights-port", str(free_port())),
+        ],
         cwd=repository,
         env=os.environ | {"RECSERVE_STATE_PATH": str(state), "PYTHONUNBUFFERED": "1"},
         stdout=subprocess.PIPE,

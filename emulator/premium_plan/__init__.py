@@ -1,0 +1,1 @@
+"""An Elastic Premium plan on one machine: front end, instances, scale controller."""
