@@ -1,5 +1,6 @@
 """`python -m benchmarks`: measure, and write what was measured."""
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -57,6 +58,114 @@ def last_position(rounds: Annotated[int, typer.Option(min=10, help="Runs of each
 
 @app.command()
 def load(
+    url: Annotated[str, typer.Option(help="API of a running service.")] = "http://127.0.0.1:7071/api",
+    shape: Annotated[
+        str | None, typer.Option(help="poisson, bursty, diurnal or replay; poisson, or replay with --trace.")
+    ] = None,
+    rate: Annotated[
+        float | None, typer.Option(help="Mean requests a second; 20, or the trace's own times --speed.")
+    ] = None,
+    duration: Annotated[
+        float | None, typer.Option(help="Seconds; 60, or as long as the trace, which is repeated if need be.")
+    ] = None,
+    burst: Annotated[float, typer.Option(help="Bursty: rate in bursts over the calm rate.")] = 10.0,
+    calm_s: Annotated[float, typer.Option(help="Bursty: mean length of calm.")] = 20.0,
+    burst_s: Annotated[float, typer.Option(help="Bursty: mean length of bursts.")] = 5.0,
+    peak: Annotated[float, typer.Option(help="Diurnal: rate at the peak over that in the trough.")] = 4.0,
+    period: Annotated[
+        float | None, typer.Option(help="Diurnal: seconds that stand for a day; the whole duration.")
+    ] = None,
+    trace: Annotated[Path | None, typer.Option(help="Replay: CSV file with arrivals.")] = None,
+    speed: Annotated[float, typer.Option(help="Replay: 2 replays an hour in half an hour.")] = 1.0,
+    events: Annotated[float, typer.Option(help="Share of watched items that the service is told of.")] = 1.0,
+    no_events: Annotated[
+        bool, typer.Option("--no-events", help="Leave the service's state alone; histories travel along.")
+    ] = False,
+    users: Annotated[int, typer.Option(help="Users about at a time, at least.")] = 100,
+    models: Annotated[Path, typer.Option(help="Models directory whose transitions users follow.")] = Path(
+        "models"
+    ),
+    source: Annotated[
+        str | None, typer.Option(help="Dataset whose test users come instead, with what they took next.")
+    ] = None,
+    timeout: Annotated[float, typer.Option(help="Seconds that an answer is waited for.")] = 30.0,
+    core: Annotated[int | None, typer.Option(help="Core of the sender's own; the last.")] = None,
+    seed: Annotated[int, typer.Option(help="Seed of arrivals, users and items.")] = 0,
+    out: Annotated[Path, typer.Option(help="Result; events and picture go beside it.")] = Path(
+        ".local/load/load.json"
+    ),
+    key: Annotated[str | None, typer.Option(envvar="RECSERVE_API_KEY", help="Function key.")] = None,
+) -> None:
+    """Load on any running service, open loop; ends with 3 when the sender did not keep to its schedule."""
+    from benchmarks.load import LoadSettings, format_summary, run
+    from emulator.load.progress import Progress
+    from emulator.load.target import LoadError
+
+    settings = LoadSettings(
+        url=url,
+        shape=shape or ("replay" if trace else "poisson"),
+        rate_per_s=rate,
+        duration_s=duration,
+        burst_over_calm=burst,
+        calm_s=calm_s,
+        burst_s=burst_s,
+        peak_over_trough=peak,
+        period_s=period,
+        trace=trace,
+        speed=speed,
+        event_share=0.0 if no_events else events,
+        n_users=users,
+        models=models,
+        source=source,
+        timeout_s=timeout,
+        core=core,
+        seed=seed,
+        out=out,
+        key=key,
+    )
+    try:
+        with Progress() as progress:
+            done, files = run(settings, on_second=progress.say)
+    except LoadError as err:
+        typer.echo(f"error: {err}", err=True)
+        raise typer.Exit(1) from err
+    print(format_summary(done))
+    print(*files, sep="\n")
+    if not done.is_valid:
+        raise typer.Exit(3)
+    if done.is_interrupted:
+        raise typer.Exit(130)
+
+
+@app.command()
+def stall(
+    duration: Annotated[
+        float, typer.Option(min=4, help="Seconds that each generator runs in a round.")
+    ] = 30.0,
+    rounds: Annotated[int, typer.Option(min=1, help="How often both run, in turns.")] = 3,
+    seed: Annotated[int, typer.Option(help="Seed of the arrivals.")] = 0,
+) -> None:
+    """What this generator and `wrk` say of a server that stalls 200 ms every 2 s; needs wrk; ends with 3 when late."""
+    from dataclasses import asdict
+
+    from benchmarks.results import write_result
+    from benchmarks.stall import StallBench, WrkMissing, format_table, run
+
+    bench = StallBench(duration_s=duration, rounds=rounds, seed=seed)
+    try:
+        figures = run(bench)
+    except WrkMissing as err:
+        typer.echo(f"error: {err}", err=True)
+        raise typer.Exit(1) from err
+    path = write_result("stall", settings=asdict(bench), figures=figures)
+    print(format_table(figures))
+    print(path)
+    if not figures["valid"]:
+        raise typer.Exit(3)
+
+
+@app.command()
+def overload(
     models: Annotated[str, typer.Option(help="Models directory that is served.")] = "models",
     source: Annotated[
         str, typer.Option(help="Dataset whose test users ask.")
@@ -72,7 +181,7 @@ def load(
     """One instance at 0.5, 1, 3 and 0.5 times its capacity, with and without admission control."""
     from dataclasses import asdict
 
-    from benchmarks.load import LoadBench, format_table, run
+    from benchmarks.overload import LoadBench, format_table, run
     from benchmarks.results import write_result
 
     bench = LoadBench(
@@ -193,6 +302,44 @@ def batching(
 
 
 @app.command()
+def peers(
+    rounds: Annotated[int, typer.Option(min=0, help="Interleaved rounds; 0 only chooses settings.")] = 3,
+    add: Annotated[
+        bool, typer.Option("--add", help="Keep settings and rounds of the last result, and add rounds.")
+    ] = False,
+    models: Annotated[str, typer.Option(help="Models directory; all serve its first variant.")] = "models",
+    source: Annotated[
+        str, typer.Option(help="Dataset whose test users ask.")
+    ] = "../shared/data/ml-latest-small",
+    callers: Annotated[int, typer.Option(min=1, help="Connections of the closed loop.")] = 64,
+    seed: Annotated[int, typer.Option(help="Seed of arrivals and order of users.")] = 0,
+) -> None:
+    """Mosec, LitServe, BentoML and FastAPI on the same graph; installs them into .local/peers."""
+    import signal
+    import sys
+    from dataclasses import asdict
+
+    from benchmarks.peers.bench import AnswersDiffer, PeersBench, last_figures, run
+    from benchmarks.peers.comparison import format_table
+    from benchmarks.peers.environments import NoEnvironment
+    from benchmarks.results import write_result
+
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # which ends the servers too
+    bench = PeersBench(rounds=rounds, models_dir=models, source=source, n_callers=callers, seed=seed)
+    try:
+        figures = run(
+            bench,
+            earlier=last_figures() if add else None,
+            say=lambda stage: print(f"... {stage}", flush=True),
+            keep=lambda figures: write_result("peers", settings=asdict(bench), figures=figures),
+        )
+    except (NoEnvironment, AnswersDiffer, FileNotFoundError) as err:
+        typer.echo(f"error: {err}", err=True)
+        raise typer.Exit(1) from err
+    print(format_table(figures))
+
+
+@app.command()
 def contract(
     examples: Annotated[int, typer.Option(min=1, help="Random requests per operation.")] = 100,
     seed: Annotated[int, typer.Option(help="Seed of the requests.")] = 0,
@@ -294,6 +441,29 @@ def telemetry_outage(
 
 
 @app.command()
+def front_end(
+    source: Annotated[
+        str, typer.Option(help="Dataset whose test users ask.")
+    ] = "../shared/data/ml-latest-small",
+    blocks: Annotated[int, typer.Option(min=2, help="Blocks that intervals are drawn from.")] = 40,
+    pairs: Annotated[int, typer.Option(min=10, help="Pairs of requests in each.")] = 250,
+    seed: Annotated[int, typer.Option(help="Seed of users, order and resamples.")] = 0,
+) -> None:
+    """What the emulated plan's front end adds: the app reached through it, against directly."""
+    from dataclasses import asdict
+
+    from benchmarks.front_end import APP_CORE, FRONT_END_CORE, FrontEndBench, format_table, run
+    from benchmarks.results import write_result
+
+    bench = FrontEndBench(source=source, n_blocks=blocks, n_pairs=pairs, seed=seed)
+    figures = run(bench)
+    cores = {"app_core": APP_CORE, "client_and_front_end_core": FRONT_END_CORE}
+    path = write_result("front_end", settings=asdict(bench) | cores, figures=figures)
+    print(format_table(figures))
+    print(path)
+
+
+@app.command()
 def imports() -> None:
     """What `import function_app` loads, package by package, against the budget."""
     from typing import get_args
@@ -314,6 +484,69 @@ def report() -> None:
     from benchmarks.report import update_readme
 
     update_readme()
+
+
+@app.command()
+def bursts(
+    items: Annotated[int, typer.Option(min=1000, help="Items of the synthetic catalogue.")] = 200_000,
+    over: Annotated[float, typer.Option(min=0.1, help="Burst, in shares of an instance's capacity.")] = 1.0,
+    rounds: Annotated[int, typer.Option(min=1, help="Bursts at each plan.")] = 3,
+    seed: Annotated[int, typer.Option(help="Seed of models and arrivals.")] = 0,
+) -> None:
+    """The same burst against 0, 1 and 2 pre-warmed instances; needs PyTorch."""
+    from dataclasses import asdict
+
+    from benchmarks.bursts import BurstsBench, draw, format_table, run
+    from benchmarks.results import write_result
+
+    bench = BurstsBench(n_items=items, over_capacity=over, rounds=rounds, seed=seed)
+    figures = run(bench, on_stage=lambda stage: print(f"... {stage}", flush=True))
+    path = write_result("bursts", settings=asdict(bench), figures=figures)
+    draw(figures)
+    print(format_table(figures))
+    print(path)
+
+
+@app.command()
+def recovery(
+    rate: Annotated[float, typer.Option(min=1, help="Requests a second.")] = 300.0,
+    kills: Annotated[int, typer.Option(min=1, help="Instances that are killed, one after the other.")] = 5,
+    deployments: Annotated[int, typer.Option(min=1, help="Deployments after that.")] = 2,
+    seed: Annotated[int, typer.Option(help="Seed of arrivals and users.")] = 0,
+) -> None:
+    """Instances of a plan killed and replaced under load: what fails, and for how long."""
+    from dataclasses import asdict
+
+    from benchmarks.recovery import RecoveryBench, format_table, run
+    from benchmarks.results import write_result
+
+    bench = RecoveryBench(rate_per_s=rate, n_kills=kills, n_deployments=deployments, seed=seed)
+    figures = run(bench, on_stage=lambda stage: print(f"... {stage}", flush=True))
+    path = write_result("recovery", settings=asdict(bench), figures=figures)
+    print(format_table(figures))
+    print(path)
+
+
+@app.command()
+def endurance(
+    minutes: Annotated[float, typer.Option(min=1, help="How long.")] = 30.0,
+    rate: Annotated[float, typer.Option(min=1, help="Requests a second, in the mean.")] = 20.0,
+    trace: Annotated[
+        str, typer.Option(help="Arrivals that are replayed.")
+    ] = "../shared/traces/azure-llm-conv.csv",
+    seed: Annotated[int, typer.Option(help="Seed of users and items.")] = 0,
+) -> None:
+    """Real arrivals on a plan with a fault every minute: what leaks, and what is lost."""
+    from dataclasses import asdict
+
+    from benchmarks.endurance import EnduranceBench, format_table, run
+    from benchmarks.results import write_result
+
+    bench = EnduranceBench(trace=trace, minutes=minutes, rate_per_s=rate, seed=seed)
+    figures = run(bench, on_stage=lambda stage: print(stage, flush=True))
+    path = write_result("endurance", settings=asdict(bench), figures=figures)
+    print(format_table(figures))
+    print(path)
 
 
 if __name__ == "__main__":

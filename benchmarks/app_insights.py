@@ -32,6 +32,11 @@ class AppInsights:
         self._core = core
         self._process, self.url, self.connection_string = self._launch(port=0)
 
+    @property
+    def pid(self) -> int:
+        """Of the process that runs."""
+        return self._process.pid
+
     def kill(self) -> None:
         """End it as a power cut does."""
         self._process.kill()
