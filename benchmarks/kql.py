@@ -23,6 +23,7 @@ import httpx
 from benchmarks.results import percentiles
 from console.queries import load_query, query_names
 from emulator.app_insights.layout import Layout
+from emulator.app_insights.store import write_rows
 from emulator.app_insights.tables import WORKSPACE_ID, sql_columns
 
 METRICS = (
@@ -106,12 +107,11 @@ def write_store(data: Path, bench: KqlBench, until: datetime) -> int:
                 ("AppMetrics", _metrics(start)),
             ):
                 path = layout.partition(table, start) / f"{hour + 1:08d}.parquet"
-                path.parent.mkdir(parents=True)
-                copied = database.execute(
-                    f"COPY ({_completed(table, select)}) TO '{path}' (FORMAT parquet, COMPRESSION zstd)"
-                ).fetchone()
-                assert copied is not None
-                n_rows += copied[0]
+                database.execute(f"CREATE OR REPLACE TABLE rows AS {_completed(table, select)}")
+                write_rows(database, table, "SELECT * FROM rows", path)
+                counted = database.execute("SELECT count(*) FROM rows").fetchone()
+                assert counted is not None
+                n_rows += counted[0]
     return n_rows
 
 

@@ -15,6 +15,8 @@ from emulator.app_insights.errors import QueryError, QuerySyntaxError
 
 MAX_ROWS = 500_000
 "The service answers no more of them."
+MAX_BYTES = 100 * 1024 * 1024
+"Nor more than this, as text."
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +26,7 @@ class Answer:
     columns: Sequence[tuple[str, str]]
     rows: Sequence[tuple[Any, ...]]
     is_cut: bool = False
-    "There were more than `MAX_ROWS`."
+    "There was more than `MAX_ROWS` or `MAX_BYTES`."
 
 
 def table_json(answer: Answer) -> dict[str, Any]:
@@ -36,7 +38,8 @@ def table_json(answer: Answer) -> dict[str, Any]:
     }
     if not answer.is_cut:
         return {"tables": [table]}
-    limit = {"code": "QueryLimitsExceeded", "message": f"the result set has more than {MAX_ROWS} records"}
+    message = f"the result set has more than {MAX_ROWS} records or {MAX_BYTES} bytes"
+    limit = {"code": "QueryLimitsExceeded", "message": message}
     return {"tables": [table], "error": _error("PartialError", "There were some errors", [limit])}
 
 

@@ -15,14 +15,16 @@ from emulator.app_insights.envelopes import Batch
 from emulator.app_insights.errors import (
     BadRequest,
     BadTimespan,
+    Busy,
+    QueryCancelled,
     QueryError,
     QueryTimeout,
     StoreFull,
     TooLarge,
 )
-from emulator.app_insights.faults import Fault, Faults
+from emulator.app_insights.faults import FAULT_MESSAGE, Fault, Faults
 from emulator.app_insights.ingestion import Ingestion
-from emulator.app_insights.queries import DEFAULT_TIMEOUT_S, Queries
+from emulator.app_insights.queries import DEFAULT_TIMEOUT_S, Queries, QueryRun
 from emulator.app_insights.store import Store
 from emulator.functions_host.http_io import (
     BodyTooLarge,
@@ -96,9 +98,9 @@ class AppInsights:
                 return await self._track(headers, receive)
             case "POST", "v1", "workspaces", _, "query":
                 body = await read_body(receive, headers, limit_bytes=BODY_LIMIT_BYTES)
-                return await self._query_of_body(body, headers)
+                return await self._query_of_body(body, headers, receive)
             case "GET", "v1", "workspaces", _, "query":
-                return await self._query_of_address(scope, headers)
+                return await self._query_of_address(scope, headers, receive)
             case "GET" | "PUT" | "DELETE", "admin", "faults":
                 return await self._switch(method, headers, receive)
             case ("GET",):
@@ -108,43 +110,48 @@ class AppInsights:
     async def _track(self, headers: dict[str, str], receive: Receive) -> Response:
         body = await read_body(receive, headers, limit_bytes=BODY_LIMIT_BYTES)
         fault = await self._faults.next()
-        if fault.status is not None:
+        if fault.status is not None and fault.every is None:
             return _failure(fault)
         try:
             is_gzip = headers.get("content-encoding", "").strip().lower() == "gzip"
-            return _track_answer(await self._ingestion.take(body, is_gzip=is_gzip))
+            batch = await self._ingestion.take(body, is_gzip=is_gzip, refuse=fault.status_of)
+            return _track_answer(batch, _retry_after(fault) if batch.refusals else [])
         except BadRequest as err:
             return _track_refusal(400, str(err))
         except TooLarge as err:
             return _track_refusal(413, str(err))
-        except StoreFull as err:
+        except (StoreFull, Busy) as err:
             return _track_refusal(503, str(err), [(b"retry-after", b"%d" % _RETRY_AFTER_FULL_S)])
 
-    async def _query_of_body(self, body: bytes, headers: dict[str, str]) -> Response:
+    async def _query_of_body(self, body: bytes, headers: dict[str, str], receive: Receive) -> Response:
         try:
             request = msgspec.json.decode(body, type=QueryRequest)
-        except msgspec.DecodeError as err:
+        except (msgspec.DecodeError, RecursionError) as err:
             return _json(400, plain_error_json("BadArgumentError", f"the body is no query: {err}"))
-        return await self._query(request, headers)
+        return await self._query(request, headers, receive)
 
-    async def _query_of_address(self, scope: Scope, headers: dict[str, str]) -> Response:
+    async def _query_of_address(self, scope: Scope, headers: dict[str, str], receive: Receive) -> Response:
         values = parse_qs(scope["query_string"].decode("latin-1"))
         if "query" not in values:
             return _json(400, plain_error_json("BadArgumentError", "the query parameter `query` is missing"))
         request = QueryRequest(values["query"][0], values.get("timespan", [None])[0])
-        return await self._query(request, headers)
+        return await self._query(request, headers, receive)
 
-    async def _query(self, request: QueryRequest, headers: dict[str, str]) -> Response:
+    async def _query(self, request: QueryRequest, headers: dict[str, str], receive: Receive) -> Response:
         preferences = dict(
             part.strip().partition("=")[::2] for part in headers.get("prefer", "").lower().split(",")
         )
         wait = preferences.get("wait", "")
-        timeout_s = float(wait) if wait.isdigit() and int(wait) else DEFAULT_TIMEOUT_S
+        timeout_s = float(wait) if wait.isdecimal() and int(wait) else DEFAULT_TIMEOUT_S
         started_s = time.perf_counter()
+        run = QueryRun()
+        leaving = asyncio.ensure_future(_cancelled_by_leaving(receive, run))
         try:
             body = await asyncio.get_running_loop().run_in_executor(
-                self._threads, self._answer, request, timeout_s
+                self._threads, self._answer, request, timeout_s, run
             )
+        except QueryCancelled as err:
+            raise ClientDisconnected from err
         except QueryTimeout as err:
             return _json(504, plain_error_json("GatewayTimeout", str(err)))
         except BadTimespan as err:
@@ -154,12 +161,16 @@ class AppInsights:
         except duckdb.Error as err:
             log.error("a query failed: %s", err)
             return _json(500, plain_error_json("InternalServerError", str(err).partition("\n")[0]))
+        finally:
+            leaving.cancel()
+            run.cancel()
         if "include-statistics" in preferences:
             body["statistics"] = {"query": {"executionTime": time.perf_counter() - started_s}}
         return _json(200, body)
 
-    def _answer(self, request: QueryRequest, timeout_s: float) -> dict[str, Any]:
-        return table_json(self._queries.answer(request.query, request.timespan, timeout_s=timeout_s))
+    def _answer(self, request: QueryRequest, timeout_s: float, run: QueryRun) -> dict[str, Any]:
+        answer = self._queries.answer(request.query, request.timespan, timeout_s=timeout_s, run=run)
+        return table_json(answer)
 
     async def _switch(self, method: str, headers: dict[str, str], receive: Receive) -> Response:
         """Show, set or clear the fault that ingestion meets."""
@@ -183,6 +194,13 @@ class AppInsights:
         }
 
 
+async def _cancelled_by_leaving(receive: Receive, run: QueryRun) -> None:
+    """Cancel a query whose asker has hung up; its body must have been read."""
+    while (await receive())["type"] != "http.disconnect":
+        pass
+    run.cancel()
+
+
 async def _drain(receive: Receive) -> None:
     """Let the rest of a refused body pass: a sender that is cut off while it sends sees no answer."""
     n_bytes, message = 0, await receive()
@@ -191,12 +209,13 @@ async def _drain(receive: Receive) -> None:
         message = await receive()
 
 
-def _track_answer(batch: Batch) -> Response:
-    """200 when all items are accepted, 206 when some are, 400 when none is."""
-    n_refused = len(batch.refusals)
-    status = 200 if not n_refused else 400 if n_refused == batch.n_received else 206
+def _track_answer(batch: Batch, headers: list[Header]) -> Response:
+    """200 when all items are accepted, 206 when some are or may be later, 400 when none can be."""
+    statuses = {refusal.status for refusal in batch.refusals}
+    status = 200 if not statuses else 400 if statuses == {400} and not batch.n_accepted else 206
     errors = [
-        {"index": refusal.index, "statusCode": 400, "message": refusal.message} for refusal in batch.refusals
+        {"index": refusal.index, "statusCode": refusal.status, "message": refusal.message}
+        for refusal in batch.refusals
     ]
     return _json(
         status,
@@ -206,6 +225,7 @@ def _track_answer(batch: Batch) -> Response:
             "appId": None,
             "errors": errors,
         },
+        headers,
     )
 
 
@@ -217,11 +237,12 @@ def _track_refusal(status: int, message: str, headers: list[Header] | None = Non
 
 
 def _failure(fault: Fault) -> Response:
-    headers: list[Header] = []
-    if fault.retry_after_s is not None:
-        headers.append((b"retry-after", b"%d" % fault.retry_after_s))
     assert fault.status is not None
-    return _track_refusal(fault.status, "a fault that was switched on at /admin/faults", headers)
+    return _track_refusal(fault.status, FAULT_MESSAGE, _retry_after(fault))
+
+
+def _retry_after(fault: Fault) -> list[Header]:
+    return [] if fault.retry_after_s is None else [(b"retry-after", b"%d" % fault.retry_after_s)]
 
 
 def _json(status: int, value: Any, headers: list[Header] | None = None) -> Response:

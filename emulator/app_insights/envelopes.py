@@ -5,7 +5,7 @@ envelope is told of that one, in the service's words where they are known; the o
 """
 
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -14,6 +14,8 @@ from uuid import UUID, uuid4
 import msgspec
 
 from emulator.app_insights.errors import BadItem, BadRequest, TooLarge
+from emulator.app_insights.faults import FAULT_MESSAGE
+from emulator.app_insights.readings import MAX_INT, number
 from emulator.app_insights.tables import BASE_TYPES, Item, row_of
 
 OLDEST = timedelta(hours=48)
@@ -27,6 +29,7 @@ class Refusal:
 
     index: int
     message: str
+    status: int = 400
 
 
 @dataclass(slots=True)
@@ -91,11 +94,14 @@ def inflate(body: bytes, *, limit_bytes: int) -> bytes:
     return b"".join(pieces)
 
 
-def read_batch(body: bytes, *, now: datetime) -> Batch:
+def read_batch(
+    body: bytes, *, now: datetime, refuse: Callable[[int], int | None] = lambda index: None
+) -> Batch:
     """Read a body that was inflated.
 
     Args:
         now: when it was received, UTC.
+        refuse: status of an item that is refused for no fault of its own, by its place; None takes it.
 
     Raises:
         BadRequest: it is neither a JSON array nor lines of JSON.
@@ -103,6 +109,9 @@ def read_batch(body: bytes, *, now: datetime) -> Batch:
     batch = Batch()
     for index, part in enumerate(_split(body)):
         batch.n_received += 1
+        if status := refuse(index):
+            batch.refusals.append(Refusal(index, FAULT_MESSAGE, status))
+            continue
         try:
             rows = _rows_of(part, now)
         except BadItem as err:
@@ -119,7 +128,7 @@ def _split(body: bytes) -> Iterator[bytes | msgspec.Raw]:
     if start == b"[":
         try:
             yield from _parts.decode(body)
-        except msgspec.DecodeError as err:
+        except (msgspec.DecodeError, RecursionError) as err:
             raise BadRequest(f"the body is not a JSON array: {err}") from err
     elif start == b"{":
         yield from (line for line in body.splitlines() if line.strip())
@@ -135,7 +144,7 @@ def _rows_of(part: bytes | msgspec.Raw, now: datetime) -> list[bytes]:
     """
     try:
         envelope = _envelopes.decode(part)
-    except msgspec.DecodeError as err:
+    except (msgspec.DecodeError, RecursionError) as err:
         raise BadItem(f"100: the item is no envelope: {err}") from err
     time = _time(envelope.time, now)
     key = _key(envelope.i_key)
@@ -157,7 +166,7 @@ def _rows_of(part: bytes | msgspec.Raw, now: datetime) -> list[bytes]:
             key=key,
             tags=tags,
             data=data,
-            item_count=data.get("count") or weight if table == "AppMetrics" else weight,
+            item_count=_count(data.get("count")) or weight if table == "AppMetrics" else weight,
             n_bytes=n_bytes,
             item_id=str(uuid4()),
         )
@@ -165,7 +174,7 @@ def _rows_of(part: bytes | msgspec.Raw, now: datetime) -> list[bytes]:
     )
     try:
         return [_rows.encode(row_of(item)) + b"\n" for item in items]
-    except (AttributeError, TypeError, ValueError, IndexError) as err:
+    except (AttributeError, TypeError, ValueError, IndexError, RecursionError) as err:
         # A field of another shape than the exporters give it: a list for text, text for a list.
         raise BadItem(f"105: baseData does not have the form of {envelope.data.base_type}: {err}") from err
 
@@ -223,4 +232,9 @@ def _key(text: str) -> str:
 
 def _item_count(sample_rate: float | None) -> int:
     """How many items one stands for that was kept at a rate in percent."""
-    return max(1, round(100 / sample_rate)) if sample_rate and 0 < sample_rate <= 100 else 1
+    return min(max(1, round(100 / sample_rate)), MAX_INT) if sample_rate and 0 < sample_rate <= 100 else 1
+
+
+def _count(value: object) -> int:
+    """How many values a metric stands for; 0 where it does not say."""
+    return min(max(0, round(number(value) or 0)), MAX_INT)

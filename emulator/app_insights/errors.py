@@ -4,11 +4,14 @@
     TooLarge           a body over the limit, on the wire or inflated
     BadItem            one item of a batch
     StoreFull          nothing more can be made durable
+    Busy               more waits to be read than memory is kept for
     StoreError         the data folder cannot be used
     QueryError
     |-- QuerySyntaxError      the text is no KQL
     |-- QuerySemanticError    it names what is not there, or asks what the emulator does not run
     |-- BadTimespan           the timespan is no ISO 8601 duration or interval
+    |-- QueryTooLarge         it needs more memory than it may have
+    |-- QueryCancelled        nobody waits for its answer any more
     `-- QueryTimeout
 
 Status codes are in `application` only.
@@ -29,6 +32,10 @@ class BadItem(Exception):
 
 class StoreFull(Exception):
     """The journal cannot be written; nothing of what was to be written is acknowledged."""
+
+
+class Busy(Exception):
+    """Too many bodies wait to be read; nothing of this one was taken."""
 
 
 class StoreError(Exception):
@@ -55,6 +62,14 @@ class QuerySemanticError(QueryError):
 
 class BadTimespan(QueryError):
     code = "InvalidTimespan"
+
+
+class QueryTooLarge(QueryError):
+    code = "E_RUNAWAY_QUERY"
+
+
+class QueryCancelled(QueryError):
+    code = "E_QUERY_CANCELLED"
 
 
 class QueryTimeout(QueryError):

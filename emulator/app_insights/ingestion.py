@@ -3,16 +3,22 @@
 import asyncio
 import logging
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from queue import SimpleQueue
+from typing import TypeAlias
 
 from emulator.app_insights.envelopes import Batch, inflate, read_batch
-from emulator.app_insights.errors import StoreFull
+from emulator.app_insights.errors import Busy
 from emulator.app_insights.store import Store
 
 log = logging.getLogger(__name__)
 
+Refuse: TypeAlias = Callable[[int], int | None]
+"Status of an item that a fault refuses, by its place in the body; None takes it."
+WAITING_BYTES = 64 * 1024 * 1024
+"Bodies that wait to be read; beyond, senders are told to come again."
 GROUP_BYTES = 4 * 1024 * 1024
 "Rows that wait for one fsync; beyond, the next group begins."
 
@@ -23,6 +29,7 @@ class Waiting:
 
     body: bytes
     is_gzip: bool
+    refuse: Refuse
     answer: "asyncio.Future[Batch]"
     loop: asyncio.AbstractEventLoop
 
@@ -38,20 +45,29 @@ class Ingestion:
         self._store = store
         self._limit_bytes = limit_bytes
         self._queue: SimpleQueue[Waiting | None] = SimpleQueue()
+        self._n_waiting_bytes = 0
+        "Changed on the event loop only."
         self._thread = threading.Thread(target=self._work, name="ingestion", daemon=True)
         self._thread.start()
 
-    async def take(self, body: bytes, *, is_gzip: bool) -> Batch:
+    async def take(self, body: bytes, *, is_gzip: bool, refuse: Refuse = lambda index: None) -> Batch:
         """Read a body and make its rows durable.
 
         Raises:
             BadRequest, TooLarge: nothing of it can be read.
             StoreFull: nothing of it is durable.
+            Busy: too much waits already.
         """
+        if self._n_waiting_bytes >= WAITING_BYTES:
+            raise Busy(f"{self._n_waiting_bytes} bytes wait to be read; send again later")
         loop = asyncio.get_running_loop()
-        waiting = Waiting(body, is_gzip, loop.create_future(), loop)
+        waiting = Waiting(body, is_gzip, refuse, loop.create_future(), loop)
+        self._n_waiting_bytes += len(body)
         self._queue.put(waiting)
-        return await waiting.answer
+        try:
+            return await waiting.answer
+        finally:
+            self._n_waiting_bytes -= len(body)
 
     def close(self) -> None:
         """Finish what waits."""
@@ -79,7 +95,7 @@ class Ingestion:
             body = waiting.body
             if waiting.is_gzip:
                 body = inflate(body, limit_bytes=self._limit_bytes)
-            return read_batch(body, now=datetime.now(UTC))
+            return read_batch(body, now=datetime.now(UTC), refuse=waiting.refuse)
         except Exception as err:
             _tell(waiting, err)
             return None
@@ -87,7 +103,7 @@ class Ingestion:
     def _commit(self, group: list[tuple[Waiting, Batch]]) -> None:
         try:
             self._store.append(line for _, batch in group for line in batch.lines)
-        except StoreFull as err:
+        except Exception as err:  # the thread must live on: all that comes later waits for it
             log.error("%s", err)
             for waiting, _ in group:
                 _tell(waiting, err)

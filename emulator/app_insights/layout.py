@@ -64,7 +64,7 @@ class Layout:
         """
         for folder in (self.journal, self.tables):
             folder.mkdir(parents=True, exist_ok=True)
-        self._finish_compaction()
+        self.finish_compaction()
         for draft in self.data.rglob("*.draft"):
             draft.unlink()
         for segment in self.journal.glob(f"*{SUFFIX}"):
@@ -75,6 +75,16 @@ class Layout:
             for written in self.tables.glob(f"*/*/{segment.stem}.parquet"):
                 written.unlink()
         return [self._set_aside(path) for path in self.tables.glob("*/*/*.parquet") if not _is_whole(path)]
+
+    def finish_compaction(self) -> None:
+        """Remove what a compaction that was cut off after its output has left."""
+        if not self.compaction.exists():
+            return
+        compaction = msgspec.json.decode(self.compaction.read_bytes(), type=Compaction)
+        if (self.data / compaction.output).exists():
+            for name in compaction.inputs:
+                (self.data / name).unlink(missing_ok=True)
+        self.compaction.unlink()
 
     def files(self) -> list[tuple[str, datetime, Path]]:
         """Table, hour and path of every Parquet file."""
@@ -87,15 +97,6 @@ class Layout:
         """The highest number of a segment so far, whether it is Parquet by now or not."""
         names = [*self.journal.glob(f"*{SUFFIX}"), *self.tables.glob("*/*/*.parquet")]
         return max((int(path.stem.rpartition("-")[2]) for path in names), default=0)
-
-    def _finish_compaction(self) -> None:
-        if not self.compaction.exists():
-            return
-        compaction = msgspec.json.decode(self.compaction.read_bytes(), type=Compaction)
-        if (self.data / compaction.output).exists():
-            for name in compaction.inputs:
-                (self.data / name).unlink(missing_ok=True)
-        self.compaction.unlink()
 
     def _set_aside(self, path: Path) -> str:
         aside = path.with_suffix(".damaged")

@@ -5,28 +5,63 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from typing import Any
 
 import duckdb
-import duckdb_kql
 
-from emulator.app_insights.answers import MAX_ROWS, Answer
-from emulator.app_insights.errors import QueryError, QuerySemanticError, QuerySyntaxError, QueryTimeout
-from emulator.app_insights.shortcuts import shorten
-from emulator.app_insights.store import Snapshot, Store, read_parquet, read_segments
+from emulator.app_insights.answers import MAX_BYTES, MAX_ROWS, Answer
+from emulator.app_insights.bags import select_json_rows, select_rows
+from emulator.app_insights.errors import (
+    QueryCancelled,
+    QueryError,
+    QuerySemanticError,
+    QueryTimeout,
+    QueryTooLarge,
+)
+from emulator.app_insights.parquet import read_segments
+from emulator.app_insights.rewriting import Source
+from emulator.app_insights.store import Snapshot, Store
 from emulator.app_insights.tables import TABLES, sql_columns
 from emulator.app_insights.timespan import Timespan, parse_timespan
+from emulator.app_insights.translation import Translation, translate
 
 DEFAULT_TIMEOUT_S = 180.0
 "The service's, and 600 s at most."
 MAX_TIMEOUT_S = 600.0
+_FETCH_ROWS = 10_000
 _N_TRIES = 5
 "How often a query starts again because files that it was to read were replaced."
-_DECLARATION = re.compile(r"\bdeclare\s+query_parameters\s*\((?P<parameters>.*?)\)\s*;", re.DOTALL)
-_PARAMETER = re.compile(
-    r"(?P<name>\w+)\s*:\s*\w+\s*=\s*(?P<value>(?:\"[^\"]*\"|'[^']*'|\w+\s*\([^)]*\)|[^,'\"()])+)"
-)
 _MISSING_COLUMN = re.compile(r'(?:Referenced column|does not have a column named) "([^"]+)"')
 _MISSING_TABLE = re.compile(r"Table with name (\S+) does not exist")
+
+
+class QueryRun:
+    """A query on its way, for whoever may want to end it."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._cursor: duckdb.DuckDBPyConnection | None = None
+        self.is_cancelled = False
+
+    def cancel(self) -> None:
+        """End the query, whether it runs yet or not."""
+        with self._lock:
+            self.is_cancelled = True
+            if self._cursor is not None:
+                self._cursor.interrupt()
+
+    @contextmanager
+    def running(self, cursor: duckdb.DuckDBPyConnection) -> Iterator[None]:
+        """Let `cancel` interrupt what runs on a cursor in this block."""
+        with self._lock:
+            self._cursor = cursor
+        try:
+            if self.is_cancelled:
+                raise duckdb.InterruptException("cancelled before it ran")
+            yield
+        finally:
+            with self._lock:
+                self._cursor = None
 
 
 class Queries:
@@ -34,9 +69,15 @@ class Queries:
 
     def __init__(self, store: Store) -> None:
         self._store = store
-        self._schema = {table: [column.name for column in columns] for table, columns in TABLES.items()}
 
-    def answer(self, text: str, timespan: str | None, *, timeout_s: float = DEFAULT_TIMEOUT_S) -> Answer:
+    def answer(
+        self,
+        text: str,
+        timespan: str | None,
+        *,
+        timeout_s: float = DEFAULT_TIMEOUT_S,
+        run: QueryRun | None = None,
+    ) -> Answer:
         """Run a query.
 
         Args:
@@ -44,88 +85,82 @@ class Queries:
 
         Raises:
             QueryError: it cannot be answered.
+            duckdb.Error: it cannot be answered for reasons of the emulator's.
         """
+        run = run or QueryRun()
+        timeout_s = min(timeout_s, MAX_TIMEOUT_S)
         within = parse_timespan(timespan, datetime.now(UTC))
-        sql = self._translate(text)
+        translation = translate(text)
         for n_try in range(1, _N_TRIES + 1):
             snapshot = self._store.snapshot(within.since, within.until)
             try:
-                return self._run(sql, snapshot, within, min(timeout_s, MAX_TIMEOUT_S))
+                with self._store.database.cursor() as cursor, run.running(cursor):
+                    return self._run(cursor, translation, snapshot, within, timeout_s)
             except duckdb.InterruptException as err:
+                if run.is_cancelled:
+                    raise QueryCancelled("nobody waits for the answer any more") from err
                 raise QueryTimeout(f"the query took longer than {timeout_s:g} s") from err
             except duckdb.IOException:
                 if n_try == _N_TRIES:
                     raise
-            except duckdb.Error as err:
+            except duckdb.OutOfMemoryException as err:
+                raise QueryTooLarge(
+                    "the query needs more memory than it may have; ask for less time or fewer columns"
+                ) from err
+            except (duckdb.ProgrammingError, duckdb.DataError, duckdb.NotSupportedError) as err:
                 raise _semantic_error(err) from err
         raise AssertionError("the loop ends by returning or raising")
 
-    def _translate(self, text: str) -> duckdb_kql.TranslationResult:
-        if text.lstrip().startswith("."):
-            raise QuerySyntaxError("management commands are not queries; the service runs none of them")
-        try:
-            sql = duckdb_kql.to_sql(with_defaults_as_let(text), schema=self._schema, allow_write=False)
-        except duckdb_kql.KqlSyntaxError as err:
-            raise QuerySyntaxError(str(err)) from err
-        except duckdb_kql.KqlUnsupportedError as err:
-            raise QuerySemanticError(f"{err}; the emulator does not run it, the service may") from err
-        except duckdb_kql.KqlError as err:
-            raise QuerySemanticError(str(err)) from err
-        if sql.unbound:
-            raise QuerySemanticError(f"query parameters without a default: {', '.join(sql.unbound)}")
-        return sql
-
     def _run(
-        self, sql: duckdb_kql.TranslationResult, snapshot: Snapshot, within: Timespan, timeout_s: float
+        self,
+        cursor: duckdb.DuckDBPyConnection,
+        translation: Translation,
+        snapshot: Snapshot,
+        within: Timespan,
+        timeout_s: float,
     ) -> Answer:
-        with self._store.database.cursor() as cursor:
-            for table in TABLES:
-                if f'"{table}"' in sql:
-                    view = view_of(table, snapshot, within)
-                    cursor.execute(f'CREATE OR REPLACE TEMP VIEW "{table}" AS {view}')
-            with _interrupted_after(cursor, timeout_s):
-                cursor.execute(shorten(str(sql)), sql.parameters or None)
-                columns = [(name, str(kind)) for name, kind, *_ in cursor.description or ()]
-                rows = cursor.fetchmany(MAX_ROWS + 1)
-        return Answer(columns, rows[:MAX_ROWS], is_cut=len(rows) > MAX_ROWS)
+        with _interrupted_after(cursor, timeout_s):
+            for name, source in translation.sources.items():
+                view = self._view_of(source, snapshot, within)
+                cursor.execute(f'CREATE OR REPLACE TEMP VIEW "{name}" AS {view}')
+            cursor.execute(translation.sql, translation.parameters or None)
+            columns = [(name, str(kind)) for name, kind, *_ in cursor.description or ()]
+            rows, is_cut = _fetched(cursor)
+        return Answer(columns, rows, is_cut=is_cut)
+
+    def _view_of(self, source: Source, snapshot: Snapshot, within: Timespan) -> str:
+        """SQL of a table's rows in a snapshot: Parquet, and what is not Parquet yet."""
+        bounds = [
+            f"TimeGenerated {operator} TIMESTAMP '{moment.replace(tzinfo=None)}'"
+            for operator, moment in ((">=", within.since), ("<", within.until))
+            if moment is not None
+        ]
+        files = self._store.keys_of(snapshot.files.get(source.table, []))
+        parts = [
+            f"{rows} WHERE {' AND '.join(bounds) or 'true'}"
+            for rows in select_rows(source.table, files, source.keys)
+        ]
+        columns = sql_columns(source.table)
+        if snapshot.segments:
+            rows = select_json_rows(source.table, read_segments(snapshot.segments, columns), source.keys)
+            of_table = [f"Type = '{source.table}'", *bounds]
+            parts.append(f"{rows} WHERE {' AND '.join(of_table)}")
+        if not parts:
+            empty = ", ".join(f'NULL::{kind} AS "{name}"' for name, kind in columns.items())
+            parts.append(f"{select_json_rows(source.table, f'(SELECT {empty})', source.keys)} WHERE false")
+        return " UNION ALL ".join(parts)
 
 
-def with_defaults_as_let(text: str) -> str:
-    """Turn `declare query_parameters(name:type = value)` into `let name = value`.
-
-    duckdb-kql binds parameters when the query runs and so cannot tell a timespan's `bin` from a number's;
-    the API sends no values, so the defaults are what counts.
-    """
-
-    def lets(declaration: re.Match[str]) -> str:
-        parameters = list(_PARAMETER.finditer(declaration["parameters"]))
-        if len(parameters) != len(re.findall(r"\w+\s*:\s*(?:\w+)\s*(?:=|,|$)", declaration["parameters"])):
-            return declaration[0]
-        return " ".join(f"let {each['name']} = {each['value'].strip()};" for each in parameters)
-
-    return _DECLARATION.sub(lets, text)
-
-
-def view_of(table: str, snapshot: Snapshot, within: Timespan) -> str:
-    """SQL of a table's rows in a snapshot: Parquet, and what is not Parquet yet."""
-    columns = sql_columns(table)
-    names = ", ".join(f'"{name}"' for name in columns)
-    bounds = [
-        f"TimeGenerated {operator} TIMESTAMP '{moment.replace(tzinfo=None)}'"
-        for operator, moment in ((">=", within.since), ("<", within.until))
-        if moment is not None
-    ]
-    parts = []
-    if files := snapshot.files.get(table):
-        parts.append(f"SELECT {names} FROM {read_parquet(files)} WHERE {' AND '.join(bounds) or 'true'}")
-    if snapshot.segments:
-        rows = read_segments(snapshot.segments, columns)
-        of_table = [f"Type = '{table}'", *bounds]
-        parts.append(f"SELECT {names} FROM {rows} WHERE {' AND '.join(of_table)}")
-    if not parts:
-        empty = ", ".join(f'NULL::{kind} AS "{name}"' for name, kind in columns.items())
-        parts.append(f"SELECT {empty} WHERE false")
-    return " UNION ALL ".join(parts)
+def _fetched(cursor: duckdb.DuckDBPyConnection) -> tuple[list[tuple[Any, ...]], bool]:
+    """The rows of an answer, and whether there were more than one may have."""
+    rows: list[tuple[Any, ...]] = []
+    n_bytes = 0
+    while part := cursor.fetchmany(_FETCH_ROWS):
+        rows += part
+        n_bytes += sum(len(value) if isinstance(value, str) else 8 for row in part for value in row)
+        if len(rows) > MAX_ROWS or n_bytes > MAX_BYTES:
+            return rows[:MAX_ROWS], True
+    return rows, False
 
 
 @contextmanager

@@ -5,6 +5,8 @@ import re
 from datetime import datetime
 from typing import Any
 
+MAX_INT = 2**31 - 1
+"The largest value of a column of type int."
 _SEVERITIES = {"verbose": 0, "information": 1, "warning": 2, "error": 3, "critical": 4}
 _DURATION = re.compile(r"(?:(\d+)\.)?(\d+):(\d+):(\d+)(?:\.(\d+))?")
 _COUNTER = re.compile(r"\\(?P<category>[^\\(]+)(?:\((?P<instance>[^)]*)\))?\\(?P<counter>.+)")
@@ -34,7 +36,7 @@ def number(value: object) -> float | None:
     """A finite number; JSON numbers and numbers in text."""
     try:
         read = float(value)  # type: ignore[arg-type]
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return None
     return read if math.isfinite(read) else None
 
@@ -71,7 +73,17 @@ def severity(value: object) -> int | None:
     """0 (verbose) to 4 (critical), from its name or number."""
     if isinstance(value, str):
         return _SEVERITIES.get(value.lower())
-    return value if isinstance(value, int) and not isinstance(value, bool) else None
+    if not isinstance(value, int) or isinstance(value, bool):
+        return None
+    return value if 0 <= value <= 4 else None
+
+
+def measurements(value: object) -> dict[str, object]:
+    """A bag of numbers, which are all doubles to the service; what is no number stays as it is."""
+    if not isinstance(value, dict):
+        return {}
+    reals = {key: number(of_key) for key, of_key in value.items() if type(of_key) in (int, float)}
+    return value | {key: real for key, real in reals.items() if real is not None}
 
 
 def masked_ip(value: object) -> str | None:

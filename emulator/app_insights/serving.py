@@ -1,30 +1,27 @@
 """Starting and stopping the emulator: data folder, socket, server, in this order."""
 
-import asyncio
-import importlib.util
 import logging
-import signal
-import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager, suppress
+from contextlib import closing, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
 import duckdb
-import uvicorn
 
 from emulator.app_insights.application import INFLATED_LIMIT_BYTES, AppInsights
 from emulator.app_insights.errors import StoreError
 from emulator.app_insights.faults import Faults
 from emulator.app_insights.ingestion import Ingestion
 from emulator.app_insights.store import Store, StoreSettings
-from emulator.app_insights.tables import INSTRUMENTATION_KEY, WORKSPACE_ID
+from emulator.app_insights.tables import WORKSPACE_ID, connection_string
+from emulator.listening import bound_socket, run_server
 
 log = logging.getLogger(__name__)
 
-_GRACEFUL_STOP_S = 5
+_KEEP_ALIVE_S = 75
+"Longer than exporters wait between two batches, so that they send on the connection they have."
 _TICK_S = 0.5
 _MAINTAIN_EVERY_S = 30.0
 _RETRY_AFTER_S = 5.0
@@ -50,38 +47,28 @@ def serve(
         StoreError: the data folder, or the address, cannot be used.
     """
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(message)s")
-    with _listener(host, port) as listener, closing(Store(data, settings)) as store:
+    with (
+        bound_socket(host, port, failure=StoreError) as listener,
+        closing(Store(data, settings)) as store,
+    ):
         url = _base_url(*listener.getsockname()[:2])
-        connection_string = f"InstrumentationKey={INSTRUMENTATION_KEY};IngestionEndpoint={url}/"
         ingestion = Ingestion(store, limit_bytes=INFLATED_LIMIT_BYTES)
         application = AppInsights(
-            store, ingestion=ingestion, faults=faults, connection_string=connection_string
+            store, ingestion=ingestion, faults=faults, connection_string=connection_string(url)
         )
         with _maintained(store, settings), closing(ingestion):
             welcome = f"""Application Insights emulator, data in {data}
 
-APPLICATIONINSIGHTS_CONNECTION_STRING={connection_string}
+APPLICATIONINSIGHTS_CONNECTION_STRING={connection_string(url)}
 Queries  POST {url}/v1/workspaces/{WORKSPACE_ID}/query
 Faults   PUT {url}/admin/faults"""
-            asyncio.run(_serve(application, listener, lambda: say(welcome)))
-
-
-@contextmanager
-def _listener(host: str, port: int) -> Iterator[socket.socket]:
-    try:
-        family, *_, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-        with socket.socket(family, socket.SOCK_STREAM) as listener:
-            if hasattr(signal, "SIGHUP"):  # not Windows, where it would let two listen on one port
-                listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            listener.bind(address)
-            listener.listen(256)
-            yield listener
-    except OSError as err:
-        if isinstance(err, StoreError):
-            raise
-        raise StoreError(
-            f"cannot listen on {host}:{port}: {err.strerror}; choose another --port or --host"
-        ) from err
+            run_server(
+                application,
+                listener,
+                failure=StoreError,
+                keep_alive_s=_KEEP_ALIVE_S,
+                on_start=lambda: say(welcome),
+            )
 
 
 def _base_url(host: str, port: int) -> str:
@@ -120,42 +107,3 @@ def _maintained(store: Store, settings: StoreSettings) -> Iterator[None]:
     finally:
         stopped.set()
         thread.join()
-
-
-async def _serve(application: AppInsights, listener: socket.socket, announce: Callable[[], None]) -> None:
-    class Server(uvicorn.Server):
-        """uvicorn's server, telling when it is ready, and leaving signals to us."""
-
-        async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-            await super().startup(sockets)
-            announce()
-
-        @contextmanager
-        def capture_signals(self) -> Iterator[None]:
-            yield
-
-    server = Server(
-        uvicorn.Config(
-            application,
-            http="httptools" if importlib.util.find_spec("httptools") else "h11",
-            ws="none",
-            lifespan="off",
-            interface="asgi3",
-            log_config=None,
-            log_level="warning",
-            access_log=False,
-            server_header=False,
-            proxy_headers=False,
-            timeout_graceful_shutdown=_GRACEFUL_STOP_S,
-        )
-    )
-
-    def stop() -> None:
-        server.force_exit = server.should_exit
-        server.should_exit = True
-
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        with suppress(NotImplementedError):  # Windows, where KeyboardInterrupt does
-            loop.add_signal_handler(number, stop)
-    await server.serve([listener])

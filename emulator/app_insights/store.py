@@ -5,15 +5,18 @@ import os
 import threading
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import duckdb
 
+from emulator.app_insights.bags import Key, learn_keys, read_keys, select_rows, with_key_columns
 from emulator.app_insights.errors import StoreError
 from emulator.app_insights.journal import Journal, sync_folder
 from emulator.app_insights.layout import Compaction, Layout
+from emulator.app_insights.parquet import draft_parquet, quoted, read_segments, write_parquet
 from emulator.app_insights.tables import TABLES, sql_columns
 
 log = logging.getLogger(__name__)
@@ -34,6 +37,8 @@ class StoreSettings:
     retention_days: int = 30
     memory_limit: str = "1GB"
     "What DuckDB may use; it goes to the disk beyond."
+    spill_limit: str = "8GB"
+    "Of that; without one, a query could take the disk from ingestion."
     threads: int = 2
 
 
@@ -61,12 +66,19 @@ class Store:
             self._lock_file = _lock(data)
             for line in self._layout.recover():
                 log.warning("%s", line)
+            files = self._layout.files()
             self._journal = Journal(self._layout.journal, last_number=self._layout.last_number())
         except OSError as err:
             raise StoreError(f"cannot keep data in {data}: {err.strerror}; choose another --data") from err
+        except ValueError as err:
+            raise StoreError(
+                f"{data} holds a file that no emulator has written: {err}; choose another --data"
+            ) from err
         self._files: dict[tuple[str, datetime], list[Path]] = defaultdict(list)
-        for table, hour, path in self._layout.files():
+        for table, hour, path in files:
             self._files[table, hour].append(path)
+        self._keys: dict[Path, frozenset[Key]] = {}
+        "Keys that have a column, by file; files of an earlier process are asked when they are first read."
         self._switching = threading.Lock()
         "Held while rows move between files, so that a snapshot sees each row once."
         self._writing = threading.Lock()
@@ -76,6 +88,7 @@ class Store:
                 "threads": settings.threads,
                 "memory_limit": settings.memory_limit,
                 "temp_directory": str(data / "spill"),
+                "max_temp_directory_size": settings.spill_limit,
                 "autoinstall_known_extensions": False,
             }
         )
@@ -120,11 +133,26 @@ class Store:
     def maintain(self, now: datetime) -> None:
         """Make small files of an hour one, and drop hours that are too old."""
         with self._writing:
+            self._layout.finish_compaction()
             self._retain(now)
             for (table, hour), paths in list(self._files.items()):
                 small = [path for path in paths if path.stat().st_size < self._settings.small_file_bytes]
                 if len(small) >= self._settings.compact_files:
                     self._compact(table, hour, small)
+
+    def keys_of(self, paths: Sequence[Path]) -> dict[Path, frozenset[Key]]:
+        """Keys of bags that have a column, by Parquet file.
+
+        Raises:
+            duckdb.IOException: a file is there no more.
+        """
+        known = {path: keys for path in paths if (keys := self._keys.get(path)) is not None}
+        if asked := [path for path in paths if path not in known]:
+            with self.database.cursor() as cursor:
+                read = read_keys(cursor, asked)
+            self._keys.update(read)
+            known |= read
+        return known
 
     def volume(self) -> dict[str, tuple[int, int]]:
         """Parquet files and their bytes by table."""
@@ -133,7 +161,8 @@ class Store:
         sizes: dict[str, tuple[int, int]] = dict.fromkeys(TABLES, (0, 0))
         for table, path in files:
             n_files, n_bytes = sizes[table]
-            sizes[table] = n_files + 1, n_bytes + path.stat().st_size
+            with suppress(FileNotFoundError):  # compacted meanwhile
+                sizes[table] = n_files + 1, n_bytes + path.stat().st_size
         return sizes
 
     def close(self) -> None:
@@ -152,17 +181,18 @@ class Store:
             hours = cursor.execute(
                 f"""SELECT Type, date_trunc('hour', TimeGenerated) FROM {
                     read_segments([segment], {"Type": "VARCHAR", "TimeGenerated": "TIMESTAMP"})
-                } GROUP BY ALL ORDER BY ALL"""
+                }
+                WHERE Type IN ({", ".join(map(quoted, TABLES))}) AND TimeGenerated IS NOT NULL
+                GROUP BY ALL ORDER BY ALL"""
             ).fetchall()
             for table, hour in hours:
                 rows = read_segments([segment], sql_columns(table))
-                path = self._layout.partition(table, hour) / f"{segment.stem}.parquet"
-                _write_parquet(
-                    cursor,
-                    f"SELECT * FROM {rows} WHERE Type = '{table}' AND TimeGenerated >= '{hour}' "
-                    f"AND TimeGenerated < '{hour + _HOUR}' ORDER BY TimeGenerated",
-                    path,
+                cursor.execute(
+                    f"CREATE OR REPLACE TEMP TABLE part AS SELECT * FROM {rows} WHERE Type = '{table}' "
+                    f"AND TimeGenerated >= '{hour}' AND TimeGenerated < '{hour + _HOUR}'"
                 )
+                path = self._layout.partition(table, hour) / f"{segment.stem}.parquet"
+                write_rows(cursor, table, "SELECT * FROM part", path)
                 written.append(((table, hour.replace(tzinfo=UTC)), path))
         return written
 
@@ -172,9 +202,8 @@ class Store:
         output = paths[0].with_name(f"{names[0]}-{names[-1]}.parquet")
         relative = [str(path.relative_to(self._layout.data)) for path in (output, *paths)]
         with self.database.cursor() as cursor:
-            draft = _draft_parquet(
-                cursor, f"SELECT * FROM {read_parquet(paths)} ORDER BY TimeGenerated", output
-            )
+            rows = " UNION ALL ".join(select_rows(table, self.keys_of(paths)))
+            draft = draft_parquet(cursor, _in_order(cursor, table, rows), output)
         self._layout.write_compaction(Compaction(output=relative[0], inputs=relative[1:]))
         with self._switching:
             draft.replace(output)
@@ -182,6 +211,7 @@ class Store:
             kept = [path for path in self._files[table, hour] if path not in paths]
             self._files[table, hour] = [output, *kept]
             for path in paths:
+                self._keys.pop(path, None)
                 path.unlink()
         self._layout.compaction.unlink()
 
@@ -190,52 +220,25 @@ class Store:
         for key in [key for key in self._files if key[1] + _HOUR <= oldest]:
             with self._switching:
                 for path in self._files.pop(key):
+                    self._keys.pop(path, None)
                     path.unlink()
             partition = self._layout.partition(*key)
             if not any(partition.iterdir()):
                 partition.rmdir()
 
 
-def read_segments(segments: Sequence[Path], columns: dict[str, str]) -> str:
-    """SQL that reads rows of all tables from segments; a line that is not whole yet is skipped."""
-    types = ", ".join(f"{quoted(name)}: {quoted(kind)}" for name, kind in columns.items())
-    return (
-        f"read_json({_paths(segments)}, format = 'newline_delimited', ignore_errors = true, "
-        f"columns = {{{types}}})"
-    )
+def write_rows(cursor: duckdb.DuckDBPyConnection, table: str, rows: str, path: Path) -> None:
+    """Write rows to a file of a table.
+
+    Args:
+        rows: SQL that selects them, with the table's columns.
+    """
+    write_parquet(cursor, _in_order(cursor, table, rows), path)
 
 
-def read_parquet(paths: Sequence[Path]) -> str:
-    """SQL that reads rows from Parquet files."""
-    return f"read_parquet({_paths(paths)})"
-
-
-def quoted(text: str) -> str:
-    """Text as a string of SQL."""
-    return "'" + text.replace("'", "''") + "'"
-
-
-def _paths(paths: Sequence[Path]) -> str:
-    return "[" + ", ".join(quoted(str(path)) for path in paths) + "]"
-
-
-def _write_parquet(cursor: duckdb.DuckDBPyConnection, select: str, path: Path) -> None:
-    _draft_parquet(cursor, select, path).replace(path)
-    sync_folder(path.parent)
-
-
-def _draft_parquet(cursor: duckdb.DuckDBPyConnection, select: str, path: Path) -> Path:
-    """Write a query's rows beside where they belong, and force them to the disk."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_suffix(".draft")
-    try:
-        cursor.execute(f"COPY ({select}) TO {quoted(str(draft))} (FORMAT parquet, COMPRESSION zstd)")
-        with draft.open("rb+") as file:
-            os.fsync(file.fileno())
-    except (OSError, duckdb.Error):
-        draft.unlink(missing_ok=True)
-        raise
-    return draft
+def _in_order(cursor: duckdb.DuckDBPyConnection, table: str, rows: str) -> str:
+    """SQL of rows as files have them: by time, with columns for the keys of bags."""
+    return f"{with_key_columns(rows, learn_keys(cursor, table, rows))} ORDER BY TimeGenerated"
 
 
 def _lock(data: Path) -> int:

@@ -14,6 +14,7 @@ from emulator.app_insights.readings import (
     duration_ms,
     flag,
     masked_ip,
+    measurements,
     number,
     performance_bucket,
     performance_counter,
@@ -40,6 +41,13 @@ SQL_TYPES: dict[KustoType, str] = {
     "datetime": "TIMESTAMP",
     "dynamic": "JSON",
 }
+BAGS: dict[str, KustoType] = {"Properties": "string", "Measurements": "real"}
+"Columns that are bags of one level, and the type of their values."
+
+
+def connection_string(url: str) -> str:
+    """What an app that sends to the emulator at this address needs to know."""
+    return f"InstrumentationKey={INSTRUMENTATION_KEY};IngestionEndpoint={url}/"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,6 +98,10 @@ def _ms(name: str) -> Read:
 
 def _bag(name: str) -> Read:
     return lambda item: item.data.get(name) or {}
+
+
+def _measurements(item: Item) -> object:
+    return measurements(item.data.get("measurements"))
 
 
 def _exception(index: int, name: str) -> Read:
@@ -160,7 +172,7 @@ _CONTEXT = (
 )
 _SAMPLED = (
     Column("ItemCount", "int", lambda item: item.item_count),
-    Column("Measurements", "dynamic", _bag("measurements")),
+    Column("Measurements", "dynamic", _measurements),
 )
 _REFERENCES = (
     Column("ReferencedItemId", "string", _empty),
@@ -257,7 +269,7 @@ TABLES: dict[str, tuple[Column, ...]] = {
     "AppSystemEvents": (
         *_STANDARD,
         Column("EventType", "string", _empty),
-        Column("Measurements", "dynamic", _bag("measurements")),
+        Column("Measurements", "dynamic", _measurements),
         Column("Name", "string", _text("name")),
         Column("Properties", "dynamic", _bag("properties")),
     ),

@@ -1,17 +1,11 @@
 """Starting and stopping the host: settings, app, socket, server, in this order."""
 
-import errno
 import gc
-import importlib.util
 import io
 import logging
 import os
-import signal
-import socket
 import sys
-import threading
-from collections.abc import Callable, Generator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -26,14 +20,13 @@ from emulator.functions_host.settings import (
     load_host_json,
     load_local_settings,
 )
+from emulator.listening import bound_socket, run_server
 
 if TYPE_CHECKING:
     from emulator.functions_host.host import FunctionsHost
     from emulator.functions_host.invocation import Invoker
     from emulator.functions_host.timers import Timers
 
-_GRACEFUL_STOP_S = 5
-"How long running requests may take to finish once the host is told to stop."
 _KEEP_ALIVE_S = 130
 "How long an idle connection stays open; Kestrel's default."
 _DEFAULT_BODY_LIMIT_BYTES = 100 * 1024 * 1024
@@ -75,7 +68,7 @@ def serve(
     if cors is not None:
         start_settings = msgspec.structs.replace(start_settings, cors=cors)
     port = port if port is not None else start_settings.local_http_port or DEFAULT_PORT
-    with _bound_socket(host, port) as listener:
+    with bound_socket(host, port, failure=AddressError) as listener:
         base_url = _base_url(host, listener.getsockname()[1])
         _set_environment(script_root, base_url)
         invoker, application, timers, announcement = _load_app(
@@ -92,8 +85,16 @@ def serve(
             print(announcement)
             if on_ready is not None:
                 on_ready(base_url)
+            timers.start()
 
-        _run_server(application, listener, timers=timers, announce=announce)
+        run_server(
+            application,
+            listener,
+            failure=AddressError,
+            keep_alive_s=_KEEP_ALIVE_S,
+            on_start=announce,
+            on_stop=timers.stop,
+        )
     invoker.close()
     if invoker.n_on_threads:
         print(f"Stopped with {invoker.n_on_threads} function(s) still running on threads.")
@@ -163,35 +164,6 @@ def _load_app_settings(script_root: Path) -> HostStartSettings:
     return settings.host
 
 
-@contextmanager
-def _bound_socket(host: str, port: int) -> Generator[socket.socket, None, None]:
-    """Take the address before the app is imported: a port in use shows at once."""
-    try:
-        family, *_, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-    except socket.gaierror as err:
-        raise AddressError(
-            f"cannot listen on {host!r}: {err.strerror}; give an address of this machine"
-        ) from err
-    with socket.socket(family, socket.SOCK_STREAM) as listener:
-        if sys.platform != "win32":
-            # Lets a restarted host have the port that its predecessor's last connections still name.
-            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            listener.bind(address)
-        except OSError as err:
-            raise _address_error(err, host, port) from err
-        yield listener
-
-
-def _address_error(err: OSError, host: str, port: int) -> AddressError:
-    if err.errno == errno.EADDRINUSE:
-        return AddressError(
-            f"Port {port} is unavailable. Close the process using that port, "
-            "or specify another port using --port [-p]."
-        )
-    return AddressError(f"cannot listen on {host}:{port}: {err.strerror}; choose another --host or --port")
-
-
 def _base_url(host: str, port: int) -> str:
     if host in ("127.0.0.1", "0.0.0.0", "::", "::1"):
         host = "localhost"
@@ -221,60 +193,3 @@ def _show_output_at_once() -> None:
         logging.Formatter("[%(asctime)s.%(msecs)03d] %(levelname)s %(name)s: %(message)s", "%H:%M:%S")
     )
     logging.basicConfig(level=logging.INFO, handlers=[handler])
-
-
-def _run_server(
-    application: "FunctionsHost",
-    listener: socket.socket,
-    *,
-    timers: "Timers",
-    announce: Callable[[], None],
-) -> None:
-    import uvicorn
-
-    class HostServer(uvicorn.Server):
-        """uvicorn's server, telling when it is ready, firing timers, and ending quietly on a signal."""
-
-        async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-            try:
-                await super().startup(sockets)
-            except OSError as err:
-                # Another process may listen on an address that ours had only bound.
-                raise _address_error(err, *listener.getsockname()[:2]) from err
-            announce()
-            timers.start()
-
-        async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-            await timers.stop()
-            await super().shutdown(sockets)
-
-        @contextmanager
-        def capture_signals(self) -> Generator[None, None, None]:
-            # uvicorn raises the signal again once it has stopped, which would end in a traceback.
-            if threading.current_thread() is not threading.main_thread():
-                yield
-                return
-            signals = (signal.SIGINT, signal.SIGTERM)
-            previous = {number: signal.signal(number, self.handle_exit) for number in signals}
-            try:
-                yield
-            finally:
-                for number, handler in previous.items():
-                    signal.signal(number, handler)
-
-    config = uvicorn.Config(
-        application,
-        loop="uvloop" if importlib.util.find_spec("uvloop") else "asyncio",
-        http="httptools" if importlib.util.find_spec("httptools") else "h11",
-        ws="none",
-        lifespan="off",
-        interface="asgi3",
-        log_config=None,
-        log_level="warning",
-        access_log=False,
-        server_header=False,
-        proxy_headers=False,
-        timeout_keep_alive=_KEEP_ALIVE_S,
-        timeout_graceful_shutdown=_GRACEFUL_STOP_S,
-    )
-    HostServer(config).run([listener])

@@ -15,7 +15,7 @@ Start = Callable[..., EmulatorProcess]
 
 def test_killed_emulator_has_every_acknowledged_row_again(start: Start) -> None:
     first = start()
-    acknowledged = []
+    acknowledged: list[str] = []
 
     def send(n: int) -> None:
         try:

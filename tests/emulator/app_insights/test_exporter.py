@@ -53,10 +53,33 @@ print(json.dumps({"trace": f"{span.context.trace_id:032x}", "span": f"{span.cont
 """
 
 
-def export(emulator: EmulatorProcess) -> dict[str, str]:
+RETRYING = """
+import json, sys, time
+from azure.monitor.opentelemetry.exporter import AzureMonitorTraceExporter
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import BatchSpanProcessor
+from opentelemetry.trace import SpanKind
+
+connection, spool = sys.argv[1:]
+traces = TracerProvider()
+exporter = AzureMonitorTraceExporter(
+    connection_string=connection, storage_directory=spool, storage_min_retry_interval=1
+)
+traces.add_span_processor(BatchSpanProcessor(exporter))
+for batch in ("first", "second"):
+    for n in range(4):
+        traces.get_tracer("test").start_span(f"{batch}-{n}", kind=SpanKind.SERVER).end()
+    traces.force_flush()
+    time.sleep(1.1)  # the exporter's own interval between tries
+traces.shutdown()
+print(json.dumps({}))
+"""
+
+
+def export(emulator: EmulatorProcess, program: str = PROGRAM) -> dict[str, str]:
     spool = emulator.data.with_suffix(".spool")
     ran = subprocess.run(
-        [sys.executable, "-c", PROGRAM, emulator.connection_string, str(spool)],
+        [sys.executable, "-c", program, emulator.connection_string, str(spool)],
         cwd=REPOSITORY,
         env={
             "PATH": "/usr/bin:/bin",
@@ -100,3 +123,16 @@ def test_what_the_exporter_sends_arrives_in_its_columns(
     assert emulator.rows("AppExceptions | project ExceptionType, OuterMessage") == [
         ["ValueError", "no such item"]
     ]
+
+
+@pytest.mark.parametrize("status", [429, 500])
+def test_exporter_sends_exactly_those_items_again_that_were_refused(
+    start: Callable[..., EmulatorProcess], status: int
+) -> None:
+    emulator = start()
+    emulator.http.put("/admin/faults", json={"status": status, "every": 2, "n": 1})
+
+    export(emulator, RETRYING)
+
+    names = [name for [name] in emulator.rows("AppRequests | project Name | order by Name asc")]
+    assert names == [f"{batch}-{n}" for batch in ("first", "second") for n in range(4)]

@@ -42,7 +42,24 @@ def test_slow_endpoint_takes_its_time_and_then_the_items(emulator: EmulatorProce
     assert time.monotonic() - started_s >= 0.3
 
 
-@pytest.mark.parametrize("body", [{"status": 418}, {"delay_s": -1}, {"state": 500}])
+def test_fault_may_be_for_some_items_of_a_request_only(emulator: EmulatorProcess) -> None:
+    emulator.http.put("/admin/faults", json={"status": 429, "every": 2, "n": 1, "retry_after_s": 7})
+    items = [envelope(name=f"some-{n}") for n in range(5)]
+
+    answer = emulator.track(*items)
+    again = emulator.track(*items[::2])
+
+    assert (answer.status_code, answer.headers["retry-after"]) == (206, "7")
+    assert (answer.json()["itemsReceived"], answer.json()["itemsAccepted"]) == (5, 2)
+    assert [(error["index"], error["statusCode"]) for error in answer.json()["errors"]] == [
+        (n, 429) for n in (0, 2, 4)
+    ]
+    assert again.status_code == 200
+    names = emulator.rows("AppRequests | where Name startswith 'some-' | project Name | order by Name asc")
+    assert [name for [name] in names] == [f"some-{n}" for n in range(5)]
+
+
+@pytest.mark.parametrize("body", [{"status": 418}, {"delay_s": -1}, {"state": 500}, {"every": 0}])
 def test_unknown_fault_is_refused(emulator: EmulatorProcess, body: dict[str, object]) -> None:
     assert emulator.http.put("/admin/faults", json=body).status_code == 400
     assert emulator.http.get("/admin/faults").json()["fault"]["status"] is None

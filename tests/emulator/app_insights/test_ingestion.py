@@ -1,5 +1,6 @@
 """What `/v2.1/track` takes, and what it answers."""
 
+import asyncio
 import gzip
 import json
 from datetime import UTC, datetime, timedelta
@@ -7,6 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from emulator.app_insights import ingestion
+from emulator.app_insights.envelopes import Batch
+from emulator.app_insights.errors import Busy
+from emulator.app_insights.store import Store, StoreSettings
 from tests.emulator.app_insights.emulator_process import EmulatorProcess, envelope
 
 GZIP = {"content-encoding": "gzip"}
@@ -207,3 +212,51 @@ def test_address_of_the_sender_is_masked_as_in_the_service(emulator: EmulatorPro
     emulator.track(envelope(name="ip", tags={"ai.location.ip": "203.0.113.9"}))
 
     assert emulator.rows("AppRequests | where Name == 'ip' | project ClientIP") == [["0.0.0.0"]]
+
+
+def test_item_that_is_nested_too_deep_is_refused_alone(emulator: EmulatorProcess) -> None:
+    deep = '{"tags": ' + "[" * 5_000 + "]" * 5_000 + "}"
+
+    answer = emulator.http.post("/v2.1/track", content="\n".join([json.dumps(envelope()), deep]))
+
+    assert answer.status_code == 206
+    assert [error["index"] for error in answer.json()["errors"]] == [1]
+
+
+def test_numbers_beyond_their_column_are_kept_to_it(emulator: EmulatorProcess) -> None:
+    points = [{"name": "beyond", "value": 1.0, "count": count} for count in (3_000_000_000, -1, "x", 2.0)]
+    emulator.track(*(envelope("MetricData", metrics=[point]) for point in points))
+    emulator.track(
+        envelope(name="beyond", sample_rate=1e-12), envelope("MessageData", message="beyond", severityLevel=9)
+    )
+
+    counts = emulator.rows("AppMetrics | where Name == 'beyond' | project ItemCount | order by ItemCount asc")
+    assert counts == [[1], [1], [2], [2**31 - 1]]
+    assert emulator.rows("AppRequests | where Name == 'beyond' | project ItemCount") == [[2**31 - 1]]
+    assert emulator.rows("AppTraces | where Message == 'beyond' | project SeverityLevel") == [[None]]
+
+
+def test_measurements_are_doubles(emulator: EmulatorProcess) -> None:
+    emulator.track(envelope(name="doubles", measurements={"n": 8, "ms": 1.5, "text": "x", "none": None}))
+    emulator.track(envelope(name="no bag", measurements=[1]))
+
+    [[bag]] = emulator.rows("AppRequests | where Name == 'doubles' | project Measurements")
+    assert bag == '{"n":8.0,"ms":1.5,"text":"x","none":null}'
+    assert emulator.rows("AppRequests | where Name == 'no bag' | project Measurements") == [["{}"]]
+
+
+async def test_bodies_that_wait_are_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ingestion, "WAITING_BYTES", 1)
+    store = Store(tmp_path, StoreSettings())
+    taking = ingestion.Ingestion(store, limit_bytes=1_000_000)
+    body = json.dumps([envelope()]).encode()
+
+    first, second = await asyncio.gather(
+        *(taking.take(body, is_gzip=False) for _ in range(2)), return_exceptions=True
+    )
+
+    assert isinstance(first, Batch)
+    assert isinstance(second, Busy)
+    assert (await taking.take(body, is_gzip=False)).n_accepted == 1
+    taking.close()
+    store.close()

@@ -2,14 +2,16 @@
 
 import threading
 import time
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
+import httpx
 import pytest
 from azure.core.exceptions import HttpResponseError
 from azure.monitor.query import LogsQueryPartialResult, LogsQueryResult
 
-from emulator.app_insights.queries import with_defaults_as_let
 from emulator.app_insights.tables import TABLES, WORKSPACE_ID
+from emulator.app_insights.translation import with_defaults_as_let
 from tests.emulator.app_insights.emulator_process import EmulatorProcess, envelope
 
 
@@ -122,15 +124,45 @@ def test_faulty_timespan_is_told(emulator: EmulatorProcess) -> None:
     assert "timespan 'an hour' is no ISO 8601" in answer.json()["error"]["message"]
 
 
-def test_query_over_its_time_is_ended(emulator: EmulatorProcess) -> None:
-    slow = (
-        "range x from 1 to 100000 step 1 | extend k = 1 | join kind=inner (range y from 1 to 100000 step 1 "
-        "| extend k = 1) on k | summarize sum(x * y % 7)"
+SLOW = (
+    "range x from 1 to 1000000 step 1 | extend k = 1 | join kind=inner (range y from 1 to 1000000 step 1 "
+    "| extend k = 1) on k | summarize sum(x * y % 7)"
+)
+"Hours, unless it is ended."
+
+
+def ask_and_leave(emulator: EmulatorProcess) -> None:
+    with pytest.raises(httpx.ReadTimeout):
+        httpx.post(f"{emulator.url}/v1/workspaces/x/query", json={"query": SLOW}, timeout=0.5)
+
+
+def test_query_is_ended_when_its_asker_leaves(emulator: EmulatorProcess) -> None:
+    for _ in range(5):  # more than there are threads
+        ask_and_leave(emulator)
+
+    assert emulator.rows("print n = 1") == [[1]]
+
+
+def test_emulator_stops_while_a_query_runs(start: Callable[..., EmulatorProcess]) -> None:
+    emulator = start()
+    emulator.track(envelope())
+    asking = threading.Thread(
+        target=lambda: emulator.http.post("/v1/workspaces/x/query", json={"query": SLOW}), daemon=True
     )
+    asking.start()
+    time.sleep(0.5)
+
+    emulator.process.terminate()
+
+    assert emulator.process.wait(20) == 0
+    assert not list(emulator.data.glob("journal/*"))
+
+
+def test_query_over_its_time_is_ended(emulator: EmulatorProcess) -> None:
     started_s = time.monotonic()
 
     with emulator.client() as client, pytest.raises(HttpResponseError) as raised:
-        client.query_workspace(WORKSPACE_ID, slow, timespan=None, server_timeout=1)
+        client.query_workspace(WORKSPACE_ID, SLOW, timespan=None, server_timeout=1)
 
     assert raised.value.status_code == 504
     assert "the query took longer than 1 s" in raised.value.message

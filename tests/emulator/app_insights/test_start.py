@@ -33,7 +33,9 @@ def test_port_in_use_is_one_line(start: Start, tmp_path: Path) -> None:
     second = start("--port", first.url.rpartition(":")[2], data=tmp_path / "other")
 
     assert second.process.wait(20) == 1
-    assert second.log.startswith("error: cannot listen on 127.0.0.1:")
+    assert second.log.startswith(
+        f"error: Port {first.url.rpartition(':')[2]} is unavailable. Close the process"
+    )
     assert second.log.count("\n") == 1
 
 

@@ -7,8 +7,10 @@ import duckdb
 import msgspec
 import pytest
 
+from emulator.app_insights import queries
+from emulator.app_insights.errors import QueryCancelled, QueryTooLarge, StoreError
 from emulator.app_insights.layout import Compaction, Layout
-from emulator.app_insights.queries import Queries
+from emulator.app_insights.queries import Queries, QueryRun
 from emulator.app_insights.store import Store, StoreSettings
 
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
@@ -26,7 +28,7 @@ def counts(store: Store, timespan: str | None = None) -> tuple[int, int]:
 
 
 def written_store(data: Path, n_segments: int, **settings: int) -> Store:
-    store = Store(data, StoreSettings(**settings))
+    store = Store(data, StoreSettings(**settings))  # type: ignore[arg-type]
     for n in range(n_segments):
         store.append([line(f"n{n}"), line(f"m{n}", NOON + timedelta(hours=1))])
         store.flush()
@@ -60,7 +62,8 @@ def test_compaction_that_is_cut_off_leaves_each_row_once(tmp_path: Path) -> None
     partition = layout.partition("AppRequests", NOON)
     inputs = sorted(partition.glob("*.parquet"))
     output = partition / "00000001-00000003.parquet"
-    duckdb.sql(f"SELECT * FROM read_parquet('{partition}/*.parquet')").write_parquet(str(output))
+    with duckdb.connect() as database:
+        database.execute(f"COPY (FROM read_parquet('{partition}/*.parquet')) TO '{output}'")
     names = [str(path.relative_to(tmp_path)) for path in (output, *inputs)]
     layout.write_compaction(Compaction(output=names[0], inputs=names[1:]))
 
@@ -139,3 +142,86 @@ def test_failing_flush_leaves_the_rows_in_the_journal(tmp_path: Path) -> None:
     (tmp_path / "tables" / "AppRequests").unlink()
     store.flush()
     assert counts(store) == (1, 1)
+
+
+def test_line_that_is_no_row_does_not_keep_the_others_from_parquet(tmp_path: Path) -> None:
+    store = Store(tmp_path, StoreSettings())
+    store.append(
+        [line("a"), b'{"Type": "AppRequests", "Name": "\\ud800"}\n', b'{"Type": "Shoes"}\n', line("b")]
+    )
+
+    store.flush()
+
+    assert counts(store) == (2, 2)
+    assert not list(tmp_path.glob("journal/*"))
+
+
+def test_compaction_whose_inputs_could_not_be_removed_is_finished_before_the_next(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = written_store(tmp_path, 3, compact_files=3)
+    unlink = Path.unlink
+
+    def refuse(path: Path, missing_ok: bool = False) -> None:
+        if path.suffix == ".parquet":
+            raise PermissionError(f"{path} is held open")
+        unlink(path, missing_ok=missing_ok)
+
+    monkeypatch.setattr(Path, "unlink", refuse)
+    with pytest.raises(PermissionError):
+        store.maintain(NOON)
+    monkeypatch.setattr(Path, "unlink", unlink)
+    store.maintain(NOON)
+    store.close()
+
+    assert counts(Store(tmp_path, StoreSettings())) == (6, 6)
+    assert sorted(path.stem for path in tmp_path.rglob("*.parquet")) == ["00000001-00000003"] * 2
+
+
+def test_file_that_no_emulator_has_written_is_told(tmp_path: Path) -> None:
+    folder = tmp_path / "tables" / "AppRequests" / "2026-11-22T12"
+    folder.mkdir(parents=True)
+    (folder / "mine.parquet").write_bytes(b"PAR1 - - - - PAR1")
+
+    with pytest.raises(StoreError, match="holds a file that no emulator has written"):
+        Store(tmp_path, StoreSettings())
+
+
+def test_volume_is_told_while_files_go(tmp_path: Path) -> None:
+    store = written_store(tmp_path, 1)
+    for path in tmp_path.rglob("*.parquet"):
+        path.unlink()
+
+    assert store.volume()["AppRequests"] == (0, 0)
+
+
+def test_answer_over_the_limit_of_bytes_is_cut(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(queries, "MAX_BYTES", 1_000_000)
+    ask = "range x from 1 to 300000 step 1 | project x, text = 'ten bytes.'"
+
+    answer = Queries(Store(tmp_path, StoreSettings())).answer(ask, None)
+
+    assert answer.is_cut
+    assert 0 < len(answer.rows) < 300_000
+
+
+def test_query_that_needs_more_than_its_memory_is_ended_and_the_store_goes_on(tmp_path: Path) -> None:
+    store = Store(tmp_path, StoreSettings(memory_limit="100MB", spill_limit="1MB"))
+    store.append([line("a")])
+    greedy = (
+        "range x from 1 to 6000000 step 1 | summarize texts = make_list(strcat('text that takes memory ', x)) "
+        "| project array_length(texts)"
+    )
+
+    with pytest.raises(QueryTooLarge, match="needs more memory than it may have"):
+        Queries(store).answer(greedy, None)
+
+    assert counts(store) == (1, 1)
+
+
+def test_query_that_was_cancelled_before_it_began_does_not_begin(tmp_path: Path) -> None:
+    run = QueryRun()
+    run.cancel()
+
+    with pytest.raises(QueryCancelled):
+        Queries(Store(tmp_path, StoreSettings())).answer("print 1", None, run=run)
