@@ -95,6 +95,7 @@ def load(
         ".local/load/load.json"
     ),
     key: Annotated[str | None, typer.Option(envvar="RECSERVE_API_KEY", help="Function key.")] = None,
+    quiet: Annotated[bool, typer.Option("--quiet", help="No line each second.")] = False,
 ) -> None:
     """Load on any running service, open loop; ends with 3 when the sender did not keep to its schedule."""
     from benchmarks.load import LoadSettings, format_summary, run
@@ -125,7 +126,7 @@ def load(
     )
     try:
         with Progress() as progress:
-            done, files = run(settings, on_second=progress.say)
+            done, files = run(settings, on_second=(lambda _: None) if quiet else progress.say)
     except LoadError as err:
         typer.echo(f"error: {err}", err=True)
         raise typer.Exit(1) from err

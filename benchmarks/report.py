@@ -137,7 +137,73 @@ def _shares(variants: dict[str, int], n: int) -> str:
     return ", ".join(f"{name} {count / n:.0%}" for name, count in variants.items()) or "-"
 
 
+def bursts_table() -> str:
+    result = _read("bursts")
+    figures = result["figures"]
+    rows = []
+    for n, plan in figures["plans"].items():
+        of = plan["median"]
+        rows.append(
+            f"| {n} | {of['n_cold']:.0f} | {of['n_impacted']:.0f} | {of['longest_held_ms'] / 1e3:.1f} s "
+            f"| {of['onset_p99_ms']:.0f} ms | {of['burst_p99_ms']:.0f} ms | {of['burst_within_slo']:.0%} "
+            f"| {of['allocated_s']:.0f} s |"
+        )
+    head = [
+        "| pre-warmed | cold instances | impacted requests | longest wait | p99, first 5 s | p99 of the burst "
+        "| inside 25 ms | allocated |",
+        "| --- | --- | --- | --- | --- | --- | --- | --- |",
+    ]
+    settings = result["settings"]
+    note = (
+        f"{figures['calm_per_s']:.0f} requests a second, for half a minute {figures['burst_per_s']:.0f}, which is what "
+        f"one instance can answer with {settings['n_items']:,} items; at most {settings['max_burst']} instances, which "
+        f"share the cores with sender and front end; medians of {settings['rounds']} rounds. {_machine(result)}"
+    )
+    return "\n".join(head + rows) + "\n\n" + note
+
+
+def coldstart_sentence() -> str:
+    result = _read("coldstart")
+    figures = result["figures"]
+    app, floor = figures["app"], figures["floor"]
+    return (
+        f"From the start of the process to the first recommendation over HTTP {app['median_ms']:.0f} ms, "
+        f"{figures['ratio']:.2f} x the {floor['median_ms']:.0f} ms of a bare process that imports NumPy, ONNX Runtime "
+        f"and azure.functions, loads the same session and runs it once; medians of {app['n']} starts each, in turns. "
+        f"The phases of its trace explain {figures['explained']['median']:.1%} of the time seen from outside. "
+        f"{_machine(result)}"
+    )
+
+
+def peers_table() -> str:
+    result = _read("peers")
+    figures = result["figures"]
+    rows = [
+        f"| {name} | {of['first_answer_s']:.2f} s | {of['p50_ms']:.2f} ms | {of['p99_ms']:.2f} ms "
+        f"| {of['p50_same_setting_ms']:.2f} ms | {of['answers_per_s']:,.0f}/s | {of['rate_per_s']:,.0f}/s |"
+        for name, of in figures["contenders"].items()
+    ]
+    head = [
+        "| | start to first answer | p50, one client | p99 | p50 with its throughput setting | 64 callers "
+        "| rate with p99 <= 25 ms |",
+        "| --- | --- | --- | --- | --- | --- | --- |",
+    ]
+    ours = figures["ratios"]["recserve"]["mosec"]
+    against = "; ".join(
+        f"{label} {ours[figure]['ratio']:.2f} ({ours[figure]['low']:.2f} to {ours[figure]['high']:.2f})"
+        for label, figure in (("throughput", "answers_per_s"), ("p50 at one client", "p50_ms"))
+    )
+    note = (
+        f"Ours against Mosec, ratio and 95 % interval: {against}. Medians of {len(figures['rounds'])} interleaved "
+        f"rounds; each peer with its best setting for the figure. {_machine(result)}"
+    )
+    return "\n".join(head + rows) + "\n\n" + note
+
+
 BLOCKS = {
+    "bursts": bursts_table,
+    "coldstart": coldstart_sentence,
+    "peers": peers_table,
     "answer": example_answer,
     "ladder": ladder_table,
     "overhead": overhead_table,

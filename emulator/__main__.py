@@ -72,6 +72,7 @@ def plan(
         float, typer.Option(help="Longest that a health probe waits; an instance that fails 3 is replaced.")
     ] = 2.0,
     time_limit_s: Annotated[float | None, typer.Option(help="Stop by itself after so many seconds.")] = None,
+    welcome: Annotated[bool, typer.Option(help="Tell how to use the plan once it is up.")] = True,
     state: Annotated[
         str,
         typer.Option(
@@ -111,6 +112,7 @@ def plan(
             start_timeout_s=start_timeout_s,
             probe_timeout_s=probe_timeout_s,
             time_limit_s=time_limit_s,
+            is_at_terminal=welcome,
         )
         run_plan(settings, say=typer.echo)
     except (HostStartError, PlanError, ValueError) as err:

@@ -99,7 +99,7 @@ def run_stack(
 def _parts(port: int, console_port: int, app_insights_port: int) -> list[Part]:
     app_insights = f"http://127.0.0.1:{app_insights_port}"
     plan = [
-        *("-m", "emulator", "plan", "--port", str(port)),
+        *("-m", "emulator", "plan", "--no-welcome", "--port", str(port)),
         *("--always-ready", "1", "--pre-warmed", "1", "--max-burst", "3"),
         *("--app-insights", connection_string(app_insights)),
     ]
@@ -123,7 +123,7 @@ def _visitors(root: Path, host: str) -> Part:
     real = root / REAL_ARRIVALS
     shape = ["--trace", str(real)] if real.exists() else ["--shape", "diurnal", "--period", "3600"]
     argv = [
-        *("-m", "benchmarks", "load", "--url", f"{host}/api", "--rate", "4", *shape),
+        *("-m", "benchmarks", "load", "--quiet", "--url", f"{host}/api", "--rate", "4", *shape),
         *("--duration", str(VISITORS_FOR_S), "--out", str(root / ".local/visitors/load.json")),
     ]
     return Part("visitors", argv, "", is_silent=True, may_end=True)

@@ -14,6 +14,8 @@ PING = "/admin/host/ping"
 WARMUP = "/admin/warmup"
 FAILED_FOR_GOOD = "Start-up failed"
 "Title of the problem with which an app says that it will never be ready."
+NEVER_READY = "will never be ready: "
+"Begins the reason of an instance whose app says so, and why."
 
 
 async def until_ready(port: int, settings: PlanSettings, *, fires_warmup: bool) -> None:
@@ -43,7 +45,7 @@ async def until_ready(port: int, settings: PlanSettings, *, fires_warmup: bool) 
                         return
                     title, detail = detail_of(body)
                     if title == FAILED_FOR_GOOD:
-                        raise InstanceFailed(f"will never be ready: {detail}")
+                        raise InstanceFailed(f"{NEVER_READY}{detail}")
                     said = f"{settings.ready_path} answers {status} {detail or title}".rstrip()
                 await asyncio.sleep(POLL_S)
     except TimeoutError as err:

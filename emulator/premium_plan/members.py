@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Literal
 
 from emulator.premium_plan.errors import InstanceFailed
+from emulator.premium_plan.health import NEVER_READY
 from emulator.premium_plan.instances import InstanceProcess
 from planner.scale_rules import Instance
 
@@ -49,6 +50,8 @@ class Member:
 
 
 def failure_of(member: Member, problem: str) -> InstanceFailed:
-    """Why it did not become ready, with what it said last."""
+    """Why it did not become ready; with what it said last, where the app does not tell by itself."""
+    if problem.startswith(NEVER_READY):
+        return InstanceFailed(f"instance {member.id} {problem}")
     lines = [f"    {line}" for line in member.process.last_lines] or ["    (it said nothing)"]
     return InstanceFailed("\n".join([f"instance {member.id} {problem}; its last lines:", *lines]))

@@ -108,7 +108,8 @@ async def _run(settings: PlanSettings, say: Callable[[str], None]) -> None:
         await control.start()
         closing.callback(control.close)
         _listen_to_terminal(commands, fleet, say)
-        say(_welcome(settings, url, events))
+        if settings.is_at_terminal:
+            say(_welcome(settings, url, events))
         await _until(stopping, steering, time_limit_s=settings.time_limit_s)
 
 

@@ -52,6 +52,8 @@ class PlanSettings:
     "Probes without an answer, one after the other, after which an instance is replaced."
     time_limit_s: float | None = None
     "The plan ends by itself after this; None: never."
+    is_at_terminal: bool = True
+    "Somebody reads its lines and may type commands; else it is a part of something larger."
 
     def __post_init__(self) -> None:
         for name in ("start_timeout_s", "probe_timeout_s", "time_limit_s"):

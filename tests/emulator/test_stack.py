@@ -116,9 +116,9 @@ def test_damaged_models_stop_the_stack_at_once_with_the_reason(
     monkeypatch.setenv("RECSERVE_MODELS_DIR", str(tmp_path))
     said, _ = up(repository, *ports, tmp_path / "state.db").communicate(timeout=20)
 
-    assert said.splitlines()[-1].startswith(
-        "error: functions: the process cannot serve: cannot read manifest.json"
-    )
+    assert "error: instance I1 will never be ready: the process cannot serve: cannot read manifest" in said
+    assert "Traceback" not in said
+    assert said.splitlines()[-1] == "error: plan stopped with exit status 1; its log is above"
 
 
 def test_port_in_use_is_one_line_with_the_remedy(
