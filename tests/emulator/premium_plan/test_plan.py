@@ -171,10 +171,10 @@ def test_app_that_fails_to_import_is_told_with_its_own_last_lines(start_plan: St
 
 def test_app_that_is_never_ready_is_told_with_its_own_last_lines(start_plan: Start, tmp_path: Path) -> None:
     app = write_app(tmp_path / "app", NEVER_READY)
-    plan = start_plan("--script-root", str(app), "--start-timeout-s", "2")
+    plan = start_plan("--script-root", str(app), "--start-timeout-s", "4")
 
     assert plan.process.wait(30) == 1
-    assert "error: instance I1 is not ready after 2 s: /api/health/ready answers 503; its last" in plan.said
+    assert "error: instance I1 is not ready after 4 s: /api/health/ready answers 503; its last" in plan.said
     assert "the models are on their way" in plan.said
     assert are_gone(plan.pids())
 
