@@ -23,6 +23,10 @@ class Limit(Protocol):
     def value(self) -> int:
         """Requests that may be in flight, at least 1."""
 
+    @property
+    def maximum(self) -> int:
+        """The most that `value` can become."""
+
     def update(self, *, rtt_s: float, in_flight: int, now_s: float) -> None:
         """Learn from a request that was answered.
 
@@ -42,6 +46,10 @@ class FixedLimit:
     def __post_init__(self) -> None:
         if self.value < 1:
             raise ValueError(f"concurrency limit {self.value}; at least 1 request must be let in")
+
+    @property
+    def maximum(self) -> int:
+        return self.value
 
     def update(self, *, rtt_s: float, in_flight: int, now_s: float) -> None:
         """Samples teach it nothing."""
@@ -96,7 +104,6 @@ class GradientLimit:
         "_long_s",
         "_long_window_s",
         "_max_in_flight",
-        "_maximum",
         "_min_samples",
         "_minimum",
         "_n_samples",
@@ -108,6 +115,7 @@ class GradientLimit:
         "_sum_s",
         "_tolerance",
         "_window_s",
+        "maximum",
         "value",
     )
 
@@ -127,7 +135,7 @@ class GradientLimit:
     ) -> None:
         if not 1 <= minimum <= initial <= maximum:
             raise ValueError(f"limits {minimum} <= {initial} <= {maximum} must ascend from 1 or more")
-        self._minimum, self._maximum = minimum, maximum
+        self._minimum, self.maximum = minimum, maximum
         self._window_s, self._min_samples = window_s, min_samples
         self._long_window_s = long_window_s
         self._tolerance, self._queue_allowance = tolerance, queue_allowance
@@ -165,7 +173,7 @@ class GradientLimit:
             gradient = max(0.5, min(1.0, reference_s / short_s))
             wanted = gradient * self._limit + self._queue_allowance * math.sqrt(self._limit)
             limit = self._limit + self._smoothing * (wanted - self._limit)
-            self._limit = max(float(self._minimum), min(float(self._maximum), limit))
+            self._limit = max(float(self._minimum), min(float(self.maximum), limit))
             self.value = int(self._limit)
         self._begin_window(now_s)
 

@@ -6,6 +6,7 @@ from random import Random
 from time import perf_counter
 from types import TracebackType
 
+from recserve.admission.forbearance import Forbearance
 from recserve.admission.limit import Limit
 from recserve.admission.priority import Priority
 from recserve.admission.queueing_delay import QueueingDelay
@@ -73,6 +74,10 @@ class Limiter:
     - `queueing_delay`: the event loop is behind, and it is among the share that must go (`ShedShare`). Of
       low priority twice the share goes. A process that works on nothing refuses nobody for this.
 
+    While it forbears (`Forbearance`) nobody is refused for the queueing delay, and the concurrency limit is
+    its maximum and learns nothing: callers who ask again at once make requests slow, and no limit makes them
+    faster.
+
     All calls come from one event loop.
 
     Args:
@@ -104,6 +109,7 @@ class Limiter:
         self._clock = clock
         self._random = (rng or Random(0)).random
         self._shed = ShedShare(target_delay_s)
+        self._forbearance = Forbearance(target_delay_s)
         self._answered = _Recent(RATE_WINDOW_S)
         self._refused = _Recent(RATE_WINDOW_S)
         self._service_s = 0.0
@@ -111,7 +117,7 @@ class Limiter:
 
     @property
     def shed_share(self) -> float:
-        """Share of normal requests that the queueing delay last made us refuse, in [0, 1)."""
+        """Share of normal requests to refuse for the queueing delay as last seen, in [0, 1)."""
         return self._shed.share
 
     def acquire(
@@ -137,18 +143,22 @@ class Limiter:
         now_s = self._clock()
         if deadline_s < math.inf and deadline_s - now_s < self.expected_service_s(now_s):
             raise self._refusal("deadline", weight, now_s)
-        limit = self.limit.value
+        delay_s = self.delay.value(now_s)
+        limit = self._limit(now_s)
         if weight > 1:
             weight = min(weight, max(1, limit // 2))
         in_flight = self.in_flight
         is_low = priority == "low"
         most = max(1, int(limit * self._open_share)) if is_low else limit
         if in_flight + weight > most:
+            self._forbearance.observe(is_refused=True, delay_s=delay_s, now_s=now_s)
             raise self._refusal("concurrency", weight, now_s)
-        delay_s = self.delay.value(now_s)
         share = self._shed.update(delay_s, now_s)
-        if share and in_flight and self._random() < (2 * share if is_low else share):
+        is_shed = share > 0 and in_flight > 0 and self._random() < (2 * share if is_low else share)
+        if is_shed and not self._forbearance.holds(now_s):
+            self._forbearance.observe(is_refused=True, delay_s=delay_s, now_s=now_s)
             raise self._refusal("queueing_delay", weight, now_s)
+        self._forbearance.observe(is_refused=False, delay_s=delay_s, now_s=now_s)
         self.in_flight = in_flight + weight
         pressure = max(in_flight / limit, delay_s / self._target_delay_s)
         return Permit(
@@ -160,7 +170,10 @@ class Limiter:
 
         max(in flight / limit, standing queueing delay / its target)
         """
-        return max(self.in_flight / self.limit.value, self.delay.value(now_s) / self._target_delay_s)
+        return max(self.in_flight / self._limit(now_s), self.delay.value(now_s) / self._target_delay_s)
+
+    def _limit(self, now_s: float) -> int:
+        return self.limit.maximum if self._forbearance.holds(now_s) else self.limit.value
 
     def expected_service_s(self, now_s: float) -> float:
         """What an answer takes, from admission on: the smoothed RTT; 0 as long as nothing is known."""
@@ -179,7 +192,8 @@ class Limiter:
         else:
             self._service_s = rtt_s
         self._answered_s = now_s
-        self.limit.update(rtt_s=rtt_s, in_flight=in_flight, now_s=now_s)
+        if not self._forbearance.holds(now_s):
+            self.limit.update(rtt_s=rtt_s, in_flight=in_flight, now_s=now_s)
 
     def _refusal(self, reason: Refusal, weight: int, now_s: float) -> Overloaded:
         """The refusal, with a time after which there should be room.

@@ -21,7 +21,7 @@ class Clock:
 
 
 class RecordingLimit:
-    value = 8
+    value = maximum = 8
 
     def __init__(self) -> None:
         self.samples: list[tuple[float, int]] = []
