@@ -10,7 +10,6 @@ from azure.functions import AuthLevel, Context, FunctionApp, HttpRequest, HttpRe
 from azure.functions.warmup import WarmUpContext
 
 from recserve.http_io import encode, read_json, read_params, read_terms, respond
-from recserve.openapi import describe
 from recserve.schemas import (
     CatalogueRequest,
     EventsRequest,
@@ -146,6 +145,8 @@ async def health_ready(req: HttpRequest, context: Context) -> HttpResponse:
 
 @app.route("openapi.json", methods=["GET"], auth_level=AuthLevel.ANONYMOUS)
 async def openapi(req: HttpRequest) -> HttpResponse:
+    from recserve.openapi import describe  # nobody waits for it at a start
+
     return encode(describe())
 
 

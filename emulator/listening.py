@@ -28,7 +28,9 @@ def bound_socket(host: str, port: int, *, failure: Failure) -> Generator[socket.
         failure: what is raised where the address cannot be had.
     """
     try:
-        family, *_, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        # Python loads its tables of Unicode for a name in text, and for bytes it does not.
+        name = host.encode() if host.isascii() else host
+        family, *_, address = socket.getaddrinfo(name, port, type=socket.SOCK_STREAM)[0]
     except socket.gaierror as err:
         raise failure(f"cannot listen on {host!r}: {err.strerror}; give an address of this machine") from err
     with socket.socket(family, socket.SOCK_STREAM) as listener:
