@@ -550,5 +550,27 @@ def endurance(
     print(path)
 
 
+@app.command()
+def simulator(
+    trace: Annotated[
+        str, typer.Option(help="Arrivals that are simulated.")
+    ] = "../shared/traces/azure-llm-conv.csv",
+    requests: Annotated[int, typer.Option(min=10_000, help="Of each oracle and seed.")] = 4_000_000,
+    seeds: Annotated[int, typer.Option(min=2, help="Of each oracle.")] = 8,
+    seed: Annotated[int, typer.Option(help="Seed of the arrivals at ten times the rate.")] = 0,
+) -> None:
+    """Requests simulated a second, and the simulator against queueing theory and SimFaaS."""
+    from dataclasses import asdict
+
+    from benchmarks.results import write_result
+    from benchmarks.simulator import SimulatorBench, format_table, run
+
+    bench = SimulatorBench(trace=trace, n_requests=requests, n_seeds=seeds, seed=seed)
+    figures = run(bench, on_stage=lambda stage: print(f"... {stage}", flush=True))
+    path = write_result("simulator", settings=asdict(bench), figures=figures)
+    print(format_table(figures))
+    print(path)
+
+
 if __name__ == "__main__":
     app()

@@ -30,8 +30,8 @@ from benchmarks.results import percentiles
 from benchmarks.server import Server, serving
 from benchmarks.synthetic_models import SyntheticModels, write_synthetic_models
 from benchmarks.traffic import ask, real_traffic
-from emulator.load.arrivals import Phase, poisson
 from emulator.load.client import Sent, send
+from planner.arrivals import Phase, poisson
 from recserve.inference.batcher import pad
 from recserve.inference.loading import load_models
 

@@ -29,7 +29,7 @@ from benchmarks.observed import Observed, observe
 from benchmarks.plan import running_plan
 from benchmarks.server import ROOT, serving
 from benchmarks.traffic import ask
-from emulator.load.arrivals import Phase, poisson
+from planner.arrivals import Phase, poisson
 
 N_ALWAYS_READY = 1
 PRE_WARMED = (0, 1, 2)

@@ -23,12 +23,12 @@ from numpy.typing import NDArray
 from benchmarks.load_picture import draw
 from benchmarks.results import describe_result
 from benchmarks.traffic import model_transitions, recorded_audience
-from emulator.load.arrivals import Phase, around_mean, bursty, diurnal, poisson, replay
 from emulator.load.audience import Audience, DrawnAudience
 from emulator.load.generator import LoadRun, generate
 from emulator.load.sessions import MAX_HISTORY, Sessions
 from emulator.load.target import LoadError, find_target
 from emulator.load.truth import pin
+from planner.arrivals import Phase, around_mean, bursty, diurnal, poisson, replay
 from planner.traces import Trace, TraceError, read_trace
 from recserve.errors import InvalidModels
 from training.errors import TrainingError

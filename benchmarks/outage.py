@@ -42,8 +42,8 @@ from benchmarks.results import percentiles
 from benchmarks.server import Server, serving
 from benchmarks.traffic import post
 from emulator.azurite import Azurite, running_azurite
-from emulator.load.arrivals import Phase, poisson
 from emulator.load.client import NO_ANSWER, Sent, send
+from planner.arrivals import Phase, poisson
 from recserve.state.table_storage import TableStore
 from training.datasets import read_dataset
 from training.sequences import read_sequences

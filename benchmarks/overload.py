@@ -26,8 +26,8 @@ from numpy.typing import NDArray
 from benchmarks.closed_loop import closed_loop
 from benchmarks.server import Server, serving
 from benchmarks.traffic import Traffic, ask, real_traffic
-from emulator.load.arrivals import Phase, poisson
 from emulator.load.client import Sent, send
+from planner.arrivals import Phase, poisson
 
 SLO_S = 0.025
 SERVER_CORE, SENDER_CORE = 0, 1

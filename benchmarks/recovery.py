@@ -23,7 +23,7 @@ from benchmarks.observed import Observed, observe
 from benchmarks.plan import Plan, running_plan
 from benchmarks.results import percentiles
 from benchmarks.traffic import real_traffic
-from emulator.load.arrivals import Phase, poisson
+from planner.arrivals import Phase, poisson
 
 N_INSTANCES = 2
 SETTLE_S = 8.0

@@ -25,10 +25,10 @@ import numpy as np
 import uvloop
 
 from benchmarks.server import ROOT
-from emulator.load.arrivals import Phase, poisson
 from emulator.load.client import OpenLoop, Outcome, http_request
 from emulator.load.latencies import Latencies
 from emulator.load.truth import Meter, judge, pin
+from planner.arrivals import Phase, poisson
 
 SERVER_CORE, SENDER_CORE = 0, 1
 UNITS_MS = {"us": 1e-3, "ms": 1.0, "s": 1e3}

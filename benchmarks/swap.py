@@ -34,8 +34,8 @@ from benchmarks.closed_loop import closed_loop
 from benchmarks.results import percentiles
 from benchmarks.server import Server, serving
 from benchmarks.traffic import real_traffic
-from emulator.load.arrivals import Phase, poisson
 from emulator.load.client import NO_ANSWER, Sent, send
+from planner.arrivals import Phase, poisson
 from recserve.inference.manifest import MANIFEST_NAME, Manifest, place_of, read_manifest
 from training.release import replace, staging_beside
 

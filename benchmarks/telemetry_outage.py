@@ -34,8 +34,8 @@ from benchmarks.results import percentiles
 from benchmarks.server import Server, serving
 from benchmarks.traffic import real_traffic
 from console.queries import load_query, query_names
-from emulator.load.arrivals import Phase, poisson
 from emulator.load.client import Sent, send
+from planner.arrivals import Phase, poisson
 
 SERVER_CORE, SENDER_CORE = 0, 1
 SIDES = ("control", "killed", "frozen")

@@ -19,12 +19,15 @@ active instances, at once when that is more than it has, and, when it has been l
 `scale_in_after_s`, one fewer each `scale_in_every_s`. Requests that wait for a starting instance count up to
 the target, as if it were busy: their number says how long the start takes, not how much capacity is missing.
 The rule misbehaves where an app refuses most requests at once, since a refused request is never outstanding.
+
+What is due is decided by `judge` and `outstanding_of`, functions of numbers alone: `ScaleRules` calls them as they
+are, the simulator compiles the same functions to machine code. `ScaleRules` says which instances it concerns.
 """
 
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from planner.plans import PremiumPlan
 
@@ -111,27 +114,175 @@ class Decision:
     "Instances in the buffer before this step, those that start included."
 
 
+class Limits(NamedTuple):
+    """Plan and settings, as `judge` takes them."""
+
+    always_ready: int
+    pre_warmed: int
+    max_burst: int
+    max_active: int
+    target_outstanding: float
+    window_s: float
+    pace_s: float
+    idle_s: float
+    scale_in_after_s: float
+    scale_in_every_s: float
+    scale_in_margin: float
+
+
+class Memory(NamedTuple):
+    """What is remembered from one judgement to the next."""
+
+    demand: float = 0.0
+    "Smoothed outstanding requests."
+    n_arrived: int = 0
+    observed_s: float = -math.inf
+    loaded_s: float = -math.inf
+    "When there was last load."
+    added_s: float = -math.inf
+    buffered_s: float = -math.inf
+    needed_s: float = -math.inf
+    "When all active instances were last needed."
+    removed_s: float = -math.inf
+
+
+class Seen(NamedTuple):
+    """What there is at a moment; instances that drain are not counted."""
+
+    now_s: float
+    n_active: int
+    n_pre_warmed: int
+    outstanding: float
+    n_arrived: int
+
+
+class Due(NamedTuple):
+    """What is to be done, in this order. An instance is taken from the buffer as long as that has one."""
+
+    n_missing: int
+    "Active instances to take at once, up to the minimum."
+    takes: bool
+    "One more active instance is to be taken, for the demand."
+    refills: bool
+    "One is to be added to the buffer."
+    is_first_load: bool
+    "The buffer was left to go when load had ended, or never filled."
+    releases: bool
+    "The buffer is to go: load has ended."
+    removes: bool
+    "The youngest active instance is to go."
+    is_loaded: bool
+    n_wanted: int
+
+
+def limits_of(plan: PremiumPlan, settings: ScaleSettings) -> Limits:
+    return Limits(
+        plan.always_ready,
+        plan.pre_warmed,
+        plan.max_burst,
+        plan.max_active,
+        float(settings.target_outstanding),
+        float(settings.window_s),
+        float(settings.pace_s),
+        float(settings.idle_s),
+        float(settings.scale_in_after_s),
+        float(settings.scale_in_every_s),
+        float(settings.scale_in_margin),
+    )
+
+
+def outstanding_of(in_flight: Sequence[int], is_ready: Sequence[bool], n_held: int, target: float) -> float:
+    """Outstanding requests, those that wait for a starting instance counted up to the target.
+
+    Args:
+        in_flight: of each active instance that does not drain, those that wait for it included.
+        is_ready: whether it is; else it starts.
+        n_held: as of `Load`.
+        target: requests that one instance is meant to have.
+    """
+    n_sent, n_waiting, n_counted = 0, 0, 0.0
+    for each in range(len(in_flight)):
+        if is_ready[each]:
+            n_sent += in_flight[each]
+        else:
+            n_waiting += in_flight[each]
+            n_counted += min(float(in_flight[each]), target)
+    return n_sent + n_counted + max(0, n_held - n_waiting)
+
+
+def judge(memory: Memory, seen: Seen, limits: Limits) -> tuple[Memory, Due]:
+    """What is due, and what to remember of it."""
+    now_s = seen.now_s
+    elapsed_s = now_s - memory.observed_s
+    demand = memory.demand + (seen.outstanding - memory.demand) * -math.expm1(-elapsed_s / limits.window_s)
+    loaded_s, added_s, buffered_s = memory.loaded_s, memory.added_s, memory.buffered_s
+    needed_s, removed_s = memory.needed_s, memory.removed_s
+    if seen.outstanding > 0 or seen.n_arrived > memory.n_arrived:
+        loaded_s = now_s
+    n_wanted = math.ceil(demand / limits.target_outstanding - 1e-9)
+    n_wanted = max(limits.always_ready, min(n_wanted, limits.max_active))
+
+    n_missing = max(0, limits.always_ready - seen.n_active)
+    n_active = seen.n_active + n_missing
+    n_buffer = max(0, seen.n_pre_warmed - n_missing)
+    has_room = n_buffer > 0 or n_active + n_buffer < limits.max_burst
+    takes = n_active < n_wanted and has_room and now_s - added_s >= limits.pace_s
+    if takes:
+        n_active += 1
+        n_buffer = max(0, n_buffer - 1)
+        added_s = now_s
+    # Whether one instance fewer would leave the others too busy.
+    is_needed = demand > (n_active - 1) * limits.target_outstanding * limits.scale_in_margin
+    if n_active >= n_wanted and is_needed:
+        needed_s = now_s
+
+    is_loaded = now_s - loaded_s < limits.idle_s
+    refills = releases = is_first_load = False
+    if is_loaded:
+        refills = (
+            n_buffer < limits.pre_warmed
+            and n_active < limits.max_active
+            and n_active + n_buffer < limits.max_burst
+            and now_s - buffered_s >= limits.pace_s
+        )
+        is_first_load = buffered_s == -math.inf
+        if refills:
+            buffered_s = now_s
+    else:
+        buffered_s = -math.inf
+        releases = n_buffer > 0
+
+    is_idle = now_s - max(needed_s, added_s) >= limits.scale_in_after_s
+    is_spare = seen.n_active > limits.always_ready
+    removes = is_spare and is_idle and now_s - removed_s >= limits.scale_in_every_s
+    if removes:
+        removed_s = now_s
+    return (
+        Memory(demand, seen.n_arrived, now_s, loaded_s, added_s, buffered_s, needed_s, removed_s),
+        Due(n_missing, takes, refills, is_first_load, releases, removes, is_loaded, n_wanted),
+    )
+
+
 class ScaleRules:
     """Decides; remembers the smoothed demand and when it last acted.
 
     Args:
         plan: the limits.
         settings: what is assumed.
+
+    Attributes:
+        limits: both, as numbers.
+        memory: what it remembers.
     """
 
     def __init__(self, plan: PremiumPlan, settings: ScaleSettings | None = None) -> None:
-        self._plan = plan
-        self._settings = settings or ScaleSettings()
-        self.demand = 0.0
-        self._observed_s = -math.inf
-        self._n_arrived = 0
-        self._loaded_s = -math.inf
-        "When there was last load."
-        self._added_s = -math.inf
-        self._buffered_s = -math.inf
-        self._needed_s = -math.inf
-        "When all active instances were last needed."
-        self._removed_s = -math.inf
+        self.limits = limits_of(plan, settings or ScaleSettings())
+        self.memory = Memory()
+
+    @property
+    def demand(self) -> float:
+        """Smoothed outstanding requests."""
+        return self.memory.demand
 
     def decide(self, now_s: float, instances: Sequence[Instance], load: Load) -> list[Decision]:
         """What to do, given what there is.
@@ -144,13 +295,17 @@ class ScaleRules:
         Returns:
             Steps to take in this order, each once; the instances are taken to have followed them by the next call.
         """
-        plan, settings = self._plan, self._settings
         active = [each for each in instances if each.role == "active" and each.state != "draining"]
         buffer = [each for each in instances if each.role == "pre_warmed" and each.state != "draining"]
-        outstanding = _outstanding(active, load, settings.target_outstanding)
-        self._observe(now_s, outstanding, load)
-        n_wanted = math.ceil(self.demand / settings.target_outstanding - 1e-9)
-        n_wanted = max(plan.always_ready, min(n_wanted, plan.max_active))
+        outstanding = outstanding_of(
+            [each.in_flight for each in active],
+            [each.state == "ready" for each in active],
+            load.n_held,
+            self.limits.target_outstanding,
+        )
+        seen = Seen(now_s, len(active), len(buffer), outstanding, load.n_arrived)
+        self.memory, due = judge(self.memory, seen, self.limits)
+        n_active = len(active)
         steps: list[Decision] = []
 
         def step(action: Action, role: Role, reason: Reason, instance: str | None = None) -> None:
@@ -161,7 +316,7 @@ class ScaleRules:
                     instance=instance,
                     reason=reason,
                     demand=self.demand,
-                    n_wanted=n_wanted,
+                    n_wanted=due.n_wanted,
                     n_active=n_active,
                     n_pre_warmed=len(buffer),
                 )
@@ -169,68 +324,24 @@ class ScaleRules:
 
         def take_one(reason: Reason) -> None:
             """Activate the warmest instance of the buffer, or add a cold one."""
+            nonlocal n_active
             if buffer:
                 chosen = next((each for each in buffer if each.state == "ready"), buffer[0])
                 step("activate", "pre_warmed", reason, chosen.id)
                 buffer.remove(chosen)
             else:
                 step("add", "active", reason)
+            n_active += 1
 
-        n_active = len(active)
-        while n_active < plan.always_ready:
+        for _ in range(due.n_missing):
             take_one("minimum")
-            n_active += 1
-        has_room = bool(buffer) or n_active + len(buffer) < plan.max_burst
-        if n_active < n_wanted and has_room and now_s - self._added_s >= settings.pace_s:
+        if due.takes:
             take_one("demand")
-            n_active += 1
-            self._added_s = now_s
-        if n_active >= n_wanted and self._is_needed(n_active):
-            self._needed_s = now_s
-
-        is_loaded = now_s - self._loaded_s < settings.idle_s
-        if is_loaded:
-            if (
-                len(buffer) < plan.pre_warmed
-                and n_active < plan.max_active
-                and n_active + len(buffer) < plan.max_burst
-                and now_s - self._buffered_s >= settings.pace_s
-            ):
-                step("add", "pre_warmed", "refill" if self._buffered_s > -math.inf else "first_load")
-                self._buffered_s = now_s
-        else:
-            self._buffered_s = -math.inf
+        if due.refills:
+            step("add", "pre_warmed", "first_load" if due.is_first_load else "refill")
+        if due.releases:
             for each in buffer:
                 step("remove", "pre_warmed", "load_ended", each.id)
-
-        is_idle = now_s - max(self._needed_s, self._added_s) >= settings.scale_in_after_s
-        if n_active > plan.always_ready and is_idle and now_s - self._removed_s >= settings.scale_in_every_s:
-            youngest = active[-1]
-            step("remove", "active", "low_demand" if is_loaded else "load_ended", youngest.id)
-            self._removed_s = now_s
+        if due.removes:
+            step("remove", "active", "low_demand" if due.is_loaded else "load_ended", active[-1].id)
         return steps
-
-    def _observe(self, now_s: float, outstanding: float, load: Load) -> None:
-        elapsed_s = now_s - self._observed_s
-        self.demand += (outstanding - self.demand) * -math.expm1(-elapsed_s / self._settings.window_s)
-        if outstanding > 0 or load.n_arrived > self._n_arrived:
-            self._loaded_s = now_s
-        self._observed_s = now_s
-        self._n_arrived = load.n_arrived
-
-    def _is_needed(self, n_active: int) -> bool:
-        """Whether one instance fewer would leave the others too busy."""
-        settings = self._settings
-        return self.demand > (n_active - 1) * settings.target_outstanding * settings.scale_in_margin
-
-
-def _outstanding(active: Sequence[Instance], load: Load, target: float) -> float:
-    """Outstanding requests, those that wait for a starting instance counted up to the target."""
-    n_sent, n_waiting, n_counted = 0, 0, 0.0
-    for each in active:
-        if each.state == "ready":
-            n_sent += each.in_flight
-        else:
-            n_waiting += each.in_flight
-            n_counted += min(each.in_flight, target)
-    return n_sent + n_counted + max(0, load.n_held - n_waiting)

@@ -10,8 +10,8 @@ import numpy as np
 import uvloop
 from numpy.typing import NDArray
 
-from emulator.load.arrivals import Phase, poisson
 from emulator.load.client import Sent, send
+from planner.arrivals import Phase, poisson
 
 SLO_S = 0.025
 PATIENCE_S = 1.0

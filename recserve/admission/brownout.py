@@ -1,11 +1,36 @@
 """Answer from a cheaper rung of the ladder before refusing: a dimmer, moved by pressure."""
 
 import math
+from typing import NamedTuple
 
 from recserve.admission.priority import Priority
 
 MAX_STEP_S = 0.05
 "A reading of the pressure holds until the next one, at most this long; a longer silence is a calm."
+
+
+class DimmerGains(NamedTuple):
+    """What a dimmer is set to; units are those of `Dimmer`."""
+
+    last: int
+    "Number of the last rung."
+    rise_at: float = 0.75
+    fall_at: float = 0.4
+    rise_per_s: float = 4.0
+    fall_per_s: float = 1.5
+
+
+def move(level: float, pressure: float, elapsed_s: float, gains: DimmerGains) -> float:
+    """The level after some time, at the pressure that was read when it began: the rule of `Dimmer`.
+
+    A function of numbers alone, which the simulator compiles.
+    """
+    held_s = min(elapsed_s, MAX_STEP_S)
+    if pressure > gains.rise_at:
+        level = min(float(gains.last), level + gains.rise_per_s * held_s)
+    elif pressure < gains.fall_at:
+        level -= gains.fall_per_s * held_s
+    return max(0.0, level - gains.fall_per_s * (elapsed_s - held_s))
 
 
 class Dimmer:
@@ -32,7 +57,7 @@ class Dimmer:
         fall_per_s: rungs a second, slow: falling too early brings the pressure back.
     """
 
-    __slots__ = ("_at_s", "_fall_at", "_fall_per_s", "_last", "_pressure", "_rise_at", "_rise_per_s", "level")
+    __slots__ = ("_at_s", "_gains", "_pressure", "level")
 
     def __init__(
         self,
@@ -49,9 +74,7 @@ class Dimmer:
             raise ValueError(f"rates of {rise_per_s} and {fall_per_s} rungs a second; both must be positive")
         if not fall_at < rise_at:
             raise ValueError(f"falls at {fall_at}, rises at {rise_at}; it must fall at a lower pressure")
-        self._last = n_rungs - 1
-        self._rise_at, self._fall_at = rise_at, fall_at
-        self._rise_per_s, self._fall_per_s = rise_per_s, fall_per_s
+        self._gains = DimmerGains(n_rungs - 1, rise_at, fall_at, rise_per_s, fall_per_s)
         self._pressure = 0.0
         self._at_s = -math.inf
         self.level = 0.0
@@ -59,14 +82,7 @@ class Dimmer:
 
     def update(self, pressure: float, now_s: float) -> None:
         """Learn the pressure, as of `Limiter.pressure`."""
-        elapsed_s = now_s - self._at_s
-        held_s = min(elapsed_s, MAX_STEP_S)
-        level = self.level
-        if self._pressure > self._rise_at:
-            level = min(float(self._last), level + self._rise_per_s * held_s)
-        elif self._pressure < self._fall_at:
-            level -= self._fall_per_s * held_s
-        self.level = max(0.0, level - self._fall_per_s * (elapsed_s - held_s))
+        self.level = move(self.level, self._pressure, now_s - self._at_s, self._gains)
         self._pressure, self._at_s = pressure, now_s
 
     def rung(self, priority: Priority, u: float) -> int:
@@ -76,5 +92,5 @@ class Dimmer:
             priority: low priority goes first, and deeper.
             u: drawn from [0, 1); the same u never gets a better rung at a higher d.
         """
-        level = min(2 * self.level, self._last) if priority == "low" else self.level
-        return min(int(level + u), self._last)
+        level = min(2 * self.level, self._gains.last) if priority == "low" else self.level
+        return min(int(level + u), self._gains.last)

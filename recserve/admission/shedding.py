@@ -1,11 +1,32 @@
 """Which share of the requests must go so that the others are answered in time: a pure rule."""
 
 import math
+from typing import NamedTuple
 
 MAX_ERROR = 4.0
 "Relative error beyond which a delay is just far too long; keeps one stall from closing the door."
 MAX_STEP_S = 0.1
 "Longest time that one reading speaks for."
+
+
+class ShedGains(NamedTuple):
+    """What a controller is set to; units are those of `ShedShare`."""
+
+    target_s: float
+    integral_per_s: float = 1.5
+    proportional: float = 0.15
+    most: float = 0.98
+
+
+def step(integral: float, delay_s: float, elapsed_s: float, gains: ShedGains) -> tuple[float, float]:
+    """The integral and the share after some time: the rule of `ShedShare`.
+
+    A function of numbers alone, which the simulator compiles.
+    """
+    error = min(delay_s / gains.target_s - 1, MAX_ERROR)
+    integral += gains.integral_per_s * error * min(elapsed_s, MAX_STEP_S)
+    integral = max(0.0, min(gains.most, integral))
+    return integral, min(gains.most, integral + gains.proportional * max(0.0, error))
 
 
 class ShedShare:
@@ -36,7 +57,7 @@ class ShedShare:
         most: largest share; below 1, so that something always teaches us that things are better.
     """
 
-    __slots__ = ("_at_s", "_integral", "_integral_per_s", "_most", "_proportional", "_target_s", "share")
+    __slots__ = ("_at_s", "_gains", "_integral", "share")
 
     def __init__(
         self,
@@ -48,10 +69,7 @@ class ShedShare:
     ) -> None:
         if not target_s > 0:
             raise ValueError(f"target delay of {target_s} s; it must be positive")
-        self._target_s = target_s
-        self._integral_per_s = integral_per_s
-        self._proportional = proportional
-        self._most = most
+        self._gains = ShedGains(target_s, integral_per_s, proportional, most)
         self._integral = 0.0
         self._at_s = -math.inf
         self.share = 0.0
@@ -63,10 +81,6 @@ class ShedShare:
         Returns:
             The share to refuse.
         """
-        error = min(delay_s / self._target_s - 1, MAX_ERROR)
-        elapsed_s = min(now_s - self._at_s, MAX_STEP_S)
-        integral = self._integral + self._integral_per_s * error * elapsed_s
-        self._integral = max(0.0, min(self._most, integral))
-        self.share = min(self._most, self._integral + self._proportional * max(0.0, error))
+        self._integral, self.share = step(self._integral, delay_s, now_s - self._at_s, self._gains)
         self._at_s = now_s
         return self.share

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from emulator.load.arrivals import DISPLACED_S, Phase, State, around_mean, bursty, diurnal, poisson, replay
+from planner.arrivals import DISPLACED_S, Phase, State, around_mean, bursty, diurnal, poisson, replay
 
 
 def dispersion(arrivals_s: NDArray[np.float64], *, window_s: float) -> float:

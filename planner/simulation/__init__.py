@@ -1,0 +1,1 @@
+"""Discrete events: arrivals, front end, instances, and what starts and ends them."""
