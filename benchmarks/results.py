@@ -51,11 +51,15 @@ def describe_result(name: str, *, settings: Mapping[str, Any], figures: Mapping[
 
 
 def _commit() -> str:
-    described = subprocess.run(
-        ["git", "describe", "--always", "--dirty", "--abbrev=12", "--exclude=*"],
-        cwd=RESULTS_DIR,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    return described.stdout.strip() or "unknown"
+    """Commit of the tree; `-dirty` where more than results and their pictures have changed since."""
+    commit = _git("rev-parse", "--short=12", "HEAD")
+    if not commit:
+        return "unknown"
+    written = (":(top,exclude)benchmarks/results", ":(top,exclude)docs/*.svg", ":(top,exclude)README.md")
+    changed = _git("status", "--porcelain", "--untracked-files=no", "--", ":(top)", *written)
+    return f"{commit}-dirty" if changed else commit
+
+
+def _git(*arguments: str) -> str:
+    done = subprocess.run(["git", *arguments], cwd=RESULTS_DIR, capture_output=True, text=True, check=False)
+    return done.stdout.strip()
