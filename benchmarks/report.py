@@ -201,14 +201,14 @@ def peers_table() -> str:
 
 
 BLOCKS = {
-    "bursts": bursts_table,
-    "coldstart": coldstart_sentence,
-    "peers": peers_table,
     "answer": example_answer,
     "ladder": ladder_table,
     "overhead": overhead_table,
     "catalogue": catalogue_table,
     "load": load_table,
+    "bursts": bursts_table,
+    "coldstart": coldstart_sentence,
+    "peers": peers_table,
 }
 
 
