@@ -30,6 +30,7 @@ REAL_ARRIVALS = Path("../shared/traces/azure-llm-conv.csv")
 "Relative to the repository; elsewhere the day's curve of a Poisson process stands in."
 STOP_TIMEOUT_S = 8.0
 DEMO_USERS = Path(__file__).with_name("demo_users.csv")
+STATE_PATH = "RECSERVE_STATE_PATH"
 EXAMPLE = {"history": [260, 1196, 1210], "k": 5}
 
 
@@ -78,8 +79,8 @@ def run_stack(
         ("Application Insights emulator", app_insights_port),
     ):
         _require_free(name, taken)
-    _load_demo_users(root)
-    environ = os.environ | {"RECSERVE_API_URL": f"{host}/api"}
+    environ = _environment(root) | {"RECSERVE_API_URL": f"{host}/api"}
+    _load_demo_users(root, environ)
     running: dict[Part, subprocess.Popen[bytes]] = {}
     try:
         with ExitStack() as stack:
@@ -141,14 +142,20 @@ def _require_free(name: str, port: int) -> None:
             ) from err
 
 
-def _load_demo_users(root: Path) -> None:
-    """Put the demo's users where the function app will look for them."""
+def _environment(root: Path) -> dict[str, str]:
+    """Of all parts: app settings behind the environment, and one place for histories where neither names any."""
     settings = load_local_settings(root)
     values = {name: value for name, value in settings.values.items() if value} if settings else {}
+    return {STATE_PATH: str(root / ".local/state.db")} | values | os.environ
+
+
+def _load_demo_users(root: Path, environ: Mapping[str, str]) -> None:
+    """Put the demo's users where the function app will look for them."""
+    (root / ".local").mkdir(exist_ok=True)
     loaded = subprocess.run(
         [sys.executable, "-m", "recserve.state", "load", "--until-now", str(DEMO_USERS)],
         cwd=root,
-        env=values | os.environ,
+        env=environ,
         capture_output=True,
         text=True,
         check=False,
