@@ -88,5 +88,11 @@ def _describe(variant: Variant) -> schemas.ModelVariant:
         sha256=variant.file.sha256,
         parameters=variant.parameters,
         latency_ms=variant.measurement.latency_ms["1"],
-        metrics={"ndcg@10": metrics.ndcg["10"], "hr@10": metrics.hr["10"], "mrr@10": metrics.mrr["10"]},
+        metrics={
+            "ndcg@10": metrics.ndcg["10"],
+            "ndcg@10_low": metrics.ndcg_10_low,
+            "ndcg@10_high": metrics.ndcg_10_high,
+            "hr@10": metrics.hr["10"],
+            "mrr@10": metrics.mrr["10"],
+        },
     )

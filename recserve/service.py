@@ -16,6 +16,7 @@ from recserve.admission.priority import Priority
 from recserve.admission.queueing_delay import LoopProbe
 from recserve.admission.terms import Terms
 from recserve.experiments import CURRENT, Shadow, Split
+from recserve.feedback import ShownList
 from recserve.inference.batcher import Answer, Question
 from recserve.inference.ranking import (
     N_TIES,
@@ -161,10 +162,14 @@ class RecommendationService:
         answer, ranking = await self._rank(asked, timeline)
         because = await self._explain(asked, ranking)
         items = list_items(ranking, because, asked.models)
+        version = asked.models.manifest.version
+        if timeline.user_id:
+            shown = ShownList(asked.variant, version, [item.id for item in items])
+            self.users.last_lists.remember(timeline.user_id, shown)
         timeline.attributes |= {
             names.VARIANT: asked.variant,
             names.REASON: asked.reason,
-            names.MODEL_VERSION: asked.models.manifest.version,
+            names.MODEL_VERSION: version,
             names.BASIS: asked.basis,
             names.DISPATCH: answer.dispatch,
         }
@@ -185,7 +190,7 @@ class RecommendationService:
         return Recommendations(
             recommendation_id=uuid.uuid4().hex,
             items=items,
-            model=ModelRef(asked.variant, asked.models.manifest.version, asked.reason),
+            model=ModelRef(asked.variant, version, asked.reason),
             basis=asked.basis,
             degraded=asked.degraded,
             n_unknown_items=asked.n_unknown,
@@ -295,7 +300,10 @@ class RecommendationService:
         """
         with self._admit(timeline, math.inf, "normal", is_typical=False):
             timeline.enter("state")
-            return await self.users.record(request)
+            accepted = await self.users.record(request)
+            if accepted.n_new:  # what was sent before has been judged before
+                timeline.feedback = self.users.judge(request)
+            return accepted
 
     async def search(self, request: CatalogueRequest, timeline: Timeline) -> CataloguePage:
         """Items whose title holds every word of the query, the most popular first.

@@ -9,6 +9,7 @@ from msgspec import UNSET
 
 from recserve import schemas
 from recserve.errors import StateUnavailable
+from recserve.feedback import Feedback, LastLists
 from recserve.state.store import Event, UserStateStore
 from recserve.telemetry.timeline import Timeline
 
@@ -33,6 +34,9 @@ class Users:
         ttl_s: how long an event is kept.
         is_known: whether the catalogue holds an item.
         clock: Unix time in seconds.
+
+    Attributes:
+        last_lists: what they were shown.
     """
 
     def __init__(
@@ -47,6 +51,7 @@ class Users:
         self._ttl_s = ttl_s
         self._is_known = is_known
         self._clock = clock
+        self.last_lists = LastLists()
 
     async def past(self, user_id: str) -> Past:
         """The items a user took; without the store, none, and that is said."""
@@ -74,6 +79,10 @@ class Users:
             n_unknown_items=sum(not self._is_known(event.item_id) for event in fresh),
             is_deferred=recorded.is_deferred,
         )
+
+    def judge(self, request: schemas.EventsRequest) -> list[Feedback]:
+        """What the events say of the lists that their users were shown."""
+        return [self.last_lists.judge(sent.user_id, sent.item_id, sent.kind) for sent in request.events]
 
     def _event(self, sent: schemas.Event, now_s: float) -> Event:
         return Event(
@@ -103,6 +112,7 @@ class Users:
             StateUnavailable: the store does not answer, so nothing can be promised.
         """
         timeline.enter("state")
+        self.last_lists.forget(request.user_id)
         return schemas.UserErased(n_events=await self.store.erase(request.user_id))
 
 

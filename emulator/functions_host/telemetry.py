@@ -5,10 +5,12 @@ function gets its context, so that what the app traces lies below it. The host i
 Azure and has its own exporter there; so it has here, beside whatever the app in this process sets up, and
 touches none of OpenTelemetry's global providers.
 
-What differs: `url.path` is the route and not the path, since paths hold ids of users.
+What differs: `url.path` is the route and not the path, since paths hold ids of users; and where the plan's front
+end says for how long it held a request, which Azure's does not, the measurement `held_ms` does too.
 """
 
 import atexit
+import json
 import logging
 import os
 import re
@@ -31,6 +33,8 @@ ATTACH_AFTER_S = 1.0
 "The exporter's imports leave the app's start alone."
 DRAIN_EVERY_S = 1.0
 CLOSE_WAIT_S = 10.0
+HELD_HEADER = "x-recserve-held-ms"
+HELD_MS = "held_ms"
 
 _TRACE_PARENT = re.compile(r"(?!ff)[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})([0-9a-f]{16})-[0-9a-f]{2}")
 "W3C's `traceparent`, of any version."
@@ -50,6 +54,8 @@ class RequestSpan:
     invocation_id: str
     is_coldstart: bool
     "The platform said so, with X-MS-COLDSTART."
+    held_ms: float = 0.0
+    "The plan's front end held it for so long, before it came here."
     started_ns: int = field(default_factory=time.time_ns)
     ended_ns: int = 0
     name: str = ""
@@ -107,6 +113,7 @@ class RequestSpans:
             sampling_score(trace_id) < self._ratio,
             invocation_id,
             "x-ms-coldstart" in headers,
+            _milliseconds(headers.get(HELD_HEADER, "")),
         )
 
     def end(self, span: RequestSpan, *, name: str, method: str, route: str, status: int) -> None:
@@ -184,6 +191,8 @@ class RequestSpans:
         }
         if span.is_coldstart:
             attributes["faas.coldstart"] = True
+        if span.held_ms:
+            attributes["microsoft.custom_measurements"] = json.dumps({HELD_MS: span.held_ms})
         return ReadableSpan(
             f"{span.method} {span.route}",
             context(span.span_id),
@@ -205,6 +214,13 @@ def sampling_score(trace_id: str) -> float:
     if score >= 0x80000000:
         score -= 0x100000000
     return min(abs(score), 0x7FFFFFFF) / 0x7FFFFFFF
+
+
+def _milliseconds(text: str) -> float:
+    try:
+        return max(0.0, float(text))
+    except ValueError:
+        return 0.0
 
 
 def _ratio(text: str) -> float:

@@ -38,6 +38,8 @@ CHUNK = 16
 "Timelines that are worked on before requests get the interpreter: about a third of a millisecond."
 PAUSE_S = 2e-4
 SAMPLE_EVERY_S = 1.0
+STOOD_STILL_S = 0.25
+"A thread that sleeps longer than it asked for by this much was in a process that stood still."
 DRIVER_WAIT_S = 10.0
 "How long the trace of a cold start waits for what will meet the process first."
 CLOSE_WAIT_S = 10.0
@@ -130,7 +132,10 @@ class Telemetry:
             self._give_up("the process ended first" if is_late else repr(err), exc_info=not is_late)
             return
         while not self._is_closing:
+            slept_s = -perf_counter()
             self._wake.wait(DRAIN_EVERY_S)
+            slept_s += perf_counter()
+            exporter.overslept(slept_s - DRAIN_EVERY_S)
             self._drain(exporter)
         self._drain(exporter)
         exporter.close()
@@ -195,6 +200,7 @@ class _Exporter:
         self._contention = _contention(readings)
         self._lag: LoopLag | None = None
         self._lag_of: asyncio.AbstractEventLoop | None = None
+        self._stood_still_s = 0.0
         self._attached_s = self._exported_s = self._sampled_s = perf_counter()
 
     def export(self, timelines: list[Timeline], *, n_dropped: int, is_last: bool) -> None:
@@ -236,6 +242,14 @@ class _Exporter:
         if not is_last:  # in a minute, when metrics leave, what a burst called in may be gone
             self._providers.flush()
 
+    def overslept(self, late_s: float) -> None:
+        """This thread woke so much later than it had asked for.
+
+        Of a process that is stopped, the loop's own lag knows nothing: no callback is on its way then.
+        """
+        if late_s > STOOD_STILL_S:
+            self._stood_still_s = max(self._stood_still_s, late_s)
+
     def sample(self, loop: asyncio.AbstractEventLoop | None) -> None:
         """Contention, once a second."""
         now_s = perf_counter()
@@ -251,7 +265,8 @@ class _Exporter:
         self._sampled_s = now_s
         sampled = self._contention.sample(now_s)
         if self._lag is not None and loop is not None:
-            sampled[names.LOOP_LAG] = self._lag.read()
+            sampled[names.LOOP_LAG] = max(self._lag.read(), self._stood_still_s)
+            self._stood_still_s = 0.0
             self._lag.send()
         for instruments in self._instruments:
             instruments.sample(sampled)

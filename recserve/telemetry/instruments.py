@@ -35,6 +35,7 @@ class Instruments:
         self._errors = meter.create_counter(names.ERRORS, unit="{error}")
         self._cold_starts = meter.create_counter(names.COLD_STARTS, unit="{coldstart}")
         self._init = _durations(meter, names.INIT_DURATION)
+        self._feedback = meter.create_histogram(names.FEEDBACK_GAIN, explicit_bucket_boundaries_advisory=[])
         self._dropped = meter.create_counter(names.DROPPED, unit="{timeline}")
         # Sum, least, most and count are what is asked of samples: without limits there is one bucket to fill.
         self._samples = {
@@ -52,6 +53,16 @@ class Instruments:
             if (variant := timeline.attributes.get(names.VARIANT)) is not None:
                 what[names.VARIANT] = str(variant)
             self._durations.record(duration_s, what)
+            for feedback in timeline.feedback:
+                self._feedback.record(
+                    feedback.gain,
+                    {
+                        names.VARIANT: feedback.variant,
+                        names.MODEL_VERSION: feedback.version,
+                        names.EVENT_KIND: feedback.kind,
+                        names.FOLLOWED: feedback.followed,
+                    },
+                )
             if (status := timeline.attributes.get(names.STATUS_CODE)) is None:
                 continue
             if self._requests is not None:

@@ -94,6 +94,13 @@ CAUSE = "recserve.cause"
 DRIVER = "recserve.driver"
 "What met the process first: warmup, request or timer; none so far."
 
+# --- attributes of metrics ---
+
+EVENT_KIND = "recserve.event_kind"
+"view, click and so on."
+FOLLOWED = "recserve.followed"
+"Of an event: listed or not_listed, by its user's last list; unknown where the process has not shown it."
+
 # --- measurements ---
 
 DURATION_MS = "duration_ms"
@@ -142,6 +149,9 @@ COLD_STARTS = "faas.coldstarts"
 "By recserve.cause and recserve.driver."
 INIT_DURATION = "faas.init_duration"
 "Seconds, of what `READY_MS` tells."
+FEEDBACK_GAIN = "recserve.feedback.gain"
+"""Of each event, 1 / log2(1 + place) of its item on the list before it, else 0; by recserve.variant,
+recserve.model_version, recserve.event_kind and recserve.followed."""
 DROPPED = "recserve.telemetry.dropped"
 "Timelines that found the queue full."
 
@@ -167,7 +177,7 @@ PRESSURE_IO = "recserve.pressure.io"
 PREEMPTIONS = "recserve.preemptions"
 "Involuntary context switches in that second."
 LOOP_LAG = "recserve.loop.lag"
-"Seconds that a callback waited for the event loop."
+"Seconds that a callback waited for the event loop, or that the process stood still, whichever is longer."
 IN_FLIGHT_NOW = "recserve.in_flight"
 LIMIT_NOW = "recserve.limit"
 QUEUE_LENGTH = "recserve.queue_length"

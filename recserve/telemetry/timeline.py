@@ -1,12 +1,14 @@
 """One request's phases, stamped as it passes: the only thing the hot path pays for telemetry."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from time import perf_counter
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from azure.functions import Context
+
+    from recserve.feedback import Feedback
 
 
 def unix_minus_perf_s() -> float:
@@ -35,6 +37,7 @@ class Timeline:
         is_cold: it met a process that was not warm.
         is_impacted: it waited for a process that was still starting, in the phase `startup`.
         error: what kind of error ended it; None where it was answered.
+        feedback: what it told of lists shown before.
         user_id: whom it concerned, in clear: it leaves the process only as a keyed hash.
         trace_parent: W3C context of the span above it; empty where there is none.
         trace_state: of the same.
@@ -44,6 +47,7 @@ class Timeline:
     __slots__ = (
         "attributes",
         "error",
+        "feedback",
         "invocation_id",
         "is_cold",
         "is_impacted",
@@ -67,6 +71,7 @@ class Timeline:
         self.attributes: dict[str, str | int | float | bool] = {}
         self.measurements: dict[str, float] = {}
         self.error: type[BaseException] | None = None
+        self.feedback: Sequence[Feedback] = ()
         self.user_id = ""
         self.trace_parent = ""
         self.trace_state = ""

@@ -118,3 +118,15 @@ def test_request_with_a_malformed_context_begins_a_trace_and_costs_no_other(
     assert len({of["ai.operation.id"] for of in tags}) == len(MALFORMED) + 1
     assert [of.get("ai.operation.parentId") for of in tags].count(CALLER_ID) == 1
     assert not caplog.records
+
+
+def test_time_that_the_plan_held_a_request_is_measured(ingestion: Ingestion) -> None:
+    spans = RequestSpans(ingestion.connection_string, app="shop", instance="one")
+
+    for held in ("1250", "", "soon"):
+        span = spans.begin({"x-recserve-held-ms": held}, "an invocation")
+        spans.end(span, name="recommend", method="POST", route="/api/recommend", status=200)
+    spans.close()
+
+    served = [e["data"]["baseData"] for e in ingestion.envelopes() if e["data"]["baseType"] == "RequestData"]
+    assert [data.get("measurements") or {} for data in served] == [{"held_ms": 1250.0}, {}, {}]

@@ -1,5 +1,6 @@
 """Telemetry as it leaves a real process, received by a real server."""
 
+import signal
 import subprocess
 import sys
 import threading
@@ -318,6 +319,25 @@ def test_cold_start_is_counted_long_before_the_minute_of_metrics(
             process.kill()  # what has not arrived never will
 
     assert sum(point["value"] for point in ingestion.metrics()["faas.coldstarts"]) == 1
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGSTOP"), reason="nothing stops a process there")
+def test_process_that_stood_still_says_for_how_long(
+    repository: Path, tmp_path: Path, ingestion: Ingestion
+) -> None:
+    settings = {"APPLICATIONINSIGHTS_CONNECTION_STRING": ingestion.connection_string, "STAY_S": "6"}
+    with start(repository, tmp_path, POPULAR, **settings) as process:
+        try:
+            arrives(lambda: bool(ingestion.spans("cold_start")))
+            process.send_signal(signal.SIGSTOP)
+            time.sleep(2)
+            process.send_signal(signal.SIGCONT)
+            process.communicate(timeout=60)
+        finally:
+            process.kill()
+
+    longest_s = max(point["max"] for point in ingestion.metrics()["recserve.loop.lag"])
+    assert 1 < longest_s < 10
 
 
 def arrives(has_arrived: Callable[[], bool]) -> None:

@@ -4,12 +4,17 @@ import pytest
 from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 
+from recserve.feedback import Feedback
 from recserve.telemetry import names
 from recserve.telemetry.instruments import LIMITS_S, Instruments
 from recserve.telemetry.timeline import Timeline
 
+PRAISE = Feedback("student", "v1", "click", "listed", 0.5)
 
-def measured(*took_s: float, is_host_apart: bool = False, **sampled: float) -> dict[str, Any]:
+
+def measured(
+    *took_s: float, is_host_apart: bool = False, feedback: tuple[Feedback, ...] = (), **sampled: float
+) -> dict[str, Any]:
     """The metrics of requests that took so long, by name."""
     reader = InMemoryMetricReader()
     instruments = Instruments(
@@ -19,6 +24,7 @@ def measured(*took_s: float, is_host_apart: bool = False, **sampled: float) -> d
     for timeline, end_s in zip(timelines, took_s, strict=True):
         timeline.mark("encode", end_s)
         timeline.attributes[names.STATUS_CODE] = 200
+        timeline.feedback = feedback
     instruments.count(timelines)
     instruments.sample(sampled)
     data = reader.get_metrics_data()
@@ -56,3 +62,15 @@ def test_what_the_host_sends_itself_is_left_to_it() -> None:
 
     assert names.REQUEST_DURATION not in metrics
     assert names.INVOKE_DURATION in metrics
+
+
+def test_feedback_is_counted_by_variant_and_by_what_it_says() -> None:
+    [point] = measured(0.01, feedback=(PRAISE, PRAISE))[names.FEEDBACK_GAIN].data.data_points
+
+    assert (point.count, point.sum) == (2, 1.0)
+    assert point.attributes == {
+        names.VARIANT: "student",
+        names.MODEL_VERSION: "v1",
+        names.EVENT_KIND: "click",
+        names.FOLLOWED: "listed",
+    }
