@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 from emulator.load.client import NO_ANSWER, OpenLoop, Outcome
 from emulator.load.recorder import HELD_MS, INSTANCE
 
+TIMING = b"server-timing"
+
 
 @dataclass(slots=True)
 class Observed:
@@ -26,6 +28,8 @@ class Observed:
     held_ms: NDArray[np.float64] = field(init=False)
     "0 for requests that waited for no instance."
     instance: list[str] = field(init=False)
+    timing: list[str] = field(init=False)
+    "The app's `server-timing`."
     errors: list[str] = field(init=False)
     late_s: NDArray[np.float64] = field(init=False)
 
@@ -35,6 +39,7 @@ class Observed:
         self.status = np.full(n, NO_ANSWER, np.int64)
         self.held_ms = np.zeros(n)
         self.instance = [""] * n
+        self.timing = [""] * n
         self.errors = [""] * n
         self.late_s = np.zeros(n)
 
@@ -60,6 +65,7 @@ class _Watch:
         observed.status[number] = outcome.status
         observed.held_ms[number] = float(outcome.headers.get(HELD_MS, b"0"))
         observed.instance[number] = outcome.headers.get(INSTANCE, b"").decode("latin-1")
+        observed.timing[number] = outcome.headers.get(TIMING, b"").decode("latin-1")
 
 
 def observe(

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import tempfile
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from recserve.telemetry import names
 from recserve.telemetry.timeline import Timeline
 
 README = Path(__file__).parent.parent / "README.md"
+PLANNING = Path(__file__).parent.parent / "docs" / "planning.md"
 MANIFEST = Path(__file__).parent.parent / "models" / "manifest.json"
 
 
@@ -200,6 +202,61 @@ def peers_table() -> str:
     return "\n".join(head + rows) + "\n\n" + note
 
 
+def backtest_table() -> str:
+    result = _read("backtest")
+    figures = result["figures"]
+    rows = [
+        f"| {figure.replace('_', ' ')} | {of['n']} | {of['median_error']:.1%} | {of['worst_error']:.1%} "
+        f"| {'' if of['limit'] is None else format(of['limit'], '.0%')} "
+        f"| {'' if of['limit'] is None else of['n_missed']} |"
+        for figure, of in figures["summary"].items()
+    ]
+    head = [
+        "| figure | runs | median error | worst | wanted within | beyond |",
+        "| --- | --- | --- | --- | --- | --- |",
+    ]
+    missed = [each for each in figures["comparisons"] if each["is_miss"]]
+    told = [
+        f"- {each['run']}, {each['figure'].replace('_', ' ')}: predicted {_figure(each, 'predicted')}, observed "
+        f"{_figure(each, 'observed')}"
+        for each in missed
+    ]
+    note = f"Every miss:\n\n{chr(10).join(told)}\n\n" if told else "No figure was missed. "
+    return "\n".join(head + rows) + "\n\n" + note + _machine(result)
+
+
+def _figure(comparison: dict[str, Any], side: str) -> str:
+    value = comparison[side]
+    return f"{value * 1e3:.2f} ms" if comparison["figure"].startswith("p") else f"{value:.1f}"
+
+
+def savings_table() -> str:
+    result = _read("savings")
+    rows = []
+    for each in result["figures"]["plans"]:
+        best = each["recommended"]
+        naive = [_against_naive(each, name) for name in ("without_pre_warm", "sized_for_peak")]
+        rows.append(
+            f"| {each['trace']} | {each['rate_per_s']:,.0f}/s | {best['always_ready']} + {best['pre_warmed']}, at most "
+            f"{best['max_burst']} | {best['p99_ms']:.1f} ms | {best['usd_per_month']:,.0f} USD | {' | '.join(naive)} |"
+        )
+    head = [
+        "| arrivals | rate | always ready + pre-warmed | p99 | a month | without pre-warming | saved | for the peak "
+        "| saved |",
+        "| --- | --- | --- | --- | --- | --- | --- | --- | --- |",
+    ]
+    settings = result["settings"]
+    note = f"All keep 99 % within {settings['slo_ms']:g} ms, EP1 in {settings['region']}. {_machine(result)}"
+    return "\n".join(head + rows) + "\n\n" + note
+
+
+def _against_naive(planned: dict[str, Any], name: str) -> str:
+    other = planned[name]
+    if other is None:
+        return "no number keeps it | "
+    return f"{other['usd_per_month']:,.0f} USD | {planned['saved'][name]:.0%}"
+
+
 BLOCKS = {
     "answer": example_answer,
     "ladder": ladder_table,
@@ -212,14 +269,18 @@ BLOCKS = {
 }
 
 
-def update_readme(readme: Path = README) -> None:
+PLANNING_BLOCKS = {"backtest": backtest_table, "savings": savings_table}
+"Of `docs/planning.md`."
+
+
+def update_readme(readme: Path = README, blocks: Mapping[str, Callable[[], str]] = BLOCKS) -> None:
     """Replace what stands between `<!-- NAME -->` and `<!-- /NAME -->` for every block.
 
     Raises:
-        ValueError: the README has no place for one of them.
+        ValueError: the file has no place for one of them.
     """
     text = readme.read_text()
-    for name, block in BLOCKS.items():
+    for name, block in blocks.items():
         before, opening, rest = text.partition(f"<!-- {name} -->\n")
         _, closing, after = rest.partition(f"<!-- /{name} -->")
         if not closing:

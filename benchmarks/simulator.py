@@ -41,7 +41,7 @@ INSTANCE = InstanceModel(
     cold_start=ColdStartModel(ready_s=(1.1, 1.4, 2.6)),
     concurrency_limit=64,
     max_batch=32,
-    network_s=0.0005,
+    network_s=(0.0005,),
 )
 "An instance with about the times of a large catalogue on the build machine: what is measured here is the simulator."
 

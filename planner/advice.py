@@ -54,6 +54,22 @@ def bicep_parameters(candidate: Candidate, settings: Mapping[str, str]) -> dict[
     }
 
 
+def check_writable(path: Path) -> None:
+    """See that a parameters file can be written, before anything is searched for it; what is there stays.
+
+    Raises:
+        ValueError: it cannot.
+    """
+    is_there = path.exists()
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.open("ab").close()
+        if not is_there:
+            path.unlink()
+    except OSError as err:
+        raise _unwritable(path, err) from err
+
+
 def write_parameters(parameters: Mapping[str, Any], path: Path) -> None:
     """Write a parameters file.
 
@@ -64,7 +80,11 @@ def write_parameters(parameters: Mapping[str, Any], path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(msgspec.json.format(msgspec.json.encode(parameters), indent=2) + b"\n")
     except OSError as err:
-        raise ValueError(f"--out {str(path)!r}: {err.strerror}; name a file that can be written") from err
+        raise _unwritable(path, err) from err
+
+
+def _unwritable(path: Path, err: OSError) -> ValueError:
+    return ValueError(f"--out {str(path)!r}: {err.strerror}; name a file that can be written")
 
 
 def az_commands(candidate: Candidate, settings: Mapping[str, str]) -> list[str]:

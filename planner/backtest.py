@@ -12,10 +12,10 @@ them: it says so with `is_fitted`, and counts for nothing here.
 """
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 import numpy as np
@@ -30,17 +30,23 @@ from planner.scale_rules import ScaleSettings
 from planner.simulator import Simulated, simulate
 from planner.traces import read_trace
 
-Figure = Literal["p50", "p95", "p99", "cold_starts", "cold_share", "allocated"]
+Figure = Literal[
+    "p50", "p95", "p99", "cold_starts", "cold_share", "impacted_share", "shed_share", "allocated"
+]
 LIMITS: dict[Figure, float | None] = {
     "p50": None,
     "p95": 0.15,
     "p99": None,
     "cold_starts": 0.10,
     "cold_share": None,
+    "impacted_share": None,
+    "shed_share": None,
     "allocated": 0.05,
 }
 "What an error may be, in shares of what was observed; None: it is told and not judged."
 N_SEEDS = 5
+NO_SHARE = 0.001
+"What is as good as no share."
 
 Time = Annotated[float, Meta(ge=0)]
 Share = Annotated[float, Meta(ge=0, le=1)]
@@ -70,6 +76,8 @@ class Observed(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     "Of all requests, those that were the first to wait for a start."
     cold_starts: Annotated[int, Meta(ge=0)] | None = None
     "Instances that a request waited for while they started."
+    impacted_share: Share | None = None
+    "Of all requests, those that waited for an instance."
     shed_share: Share | None = None
     allocated_s: dict[str, Time]
     "Seconds of all instances, by class as `planner.allocation` names them."
@@ -97,6 +105,8 @@ class Run(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
 class Runs(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     format: Literal[1] = 1
     source: str = ""
+    about: dict[str, Any] = {}
+    "Commit, machine and settings, where they are known."
     runs: tuple[Run, ...]
 
 
@@ -114,7 +124,7 @@ class Comparison:
         """In shares of what was observed; of nothing observed, endless unless nothing was predicted."""
         if self.observed:
             return (self.predicted - self.observed) / self.observed
-        return 0.0 if self.predicted < 0.5 else math.inf
+        return 0.0 if self.predicted < (NO_SHARE if self.figure.endswith("share") else 0.5) else math.inf
 
     @property
     def is_miss(self) -> bool:
@@ -141,9 +151,12 @@ def read_runs(path: Path) -> list[tuple[Run, NDArray[np.float64]]]:
     return [(run, _arrivals_s(run, path)) for run in runs]
 
 
-def write_runs(runs: Sequence[Run], path: Path, *, source: str = "") -> None:
+def write_runs(
+    runs: Sequence[Run], path: Path, *, source: str = "", about: Mapping[str, Any] | None = None
+) -> None:
     """Write observed runs for the backtest to read."""
-    path.write_bytes(msgspec.json.encode(Runs(runs=tuple(runs), source=source)) + b"\n")
+    content = Runs(runs=tuple(runs), source=source, about=dict(about or {}))
+    path.write_bytes(msgspec.json.encode(content) + b"\n")
 
 
 def backtest_runs(
@@ -187,17 +200,31 @@ def backtest_lines(comparisons: Sequence[Comparison], *, n_fitted: int = 0) -> I
     ]
     yield from table(("run", "figure", "observed", "predicted", "error", "limit"), rows)
     yield ""
+    for figure, of in summary_of(comparisons).items():
+        told = f"{figure:<14} {of['n']} runs, median error {of['median_error']:.1%}, worst {of['worst_error']:.1%}"
+        if of["limit"] is not None:
+            told += f"; {of['n_missed']} beyond {of['limit']:.0%}"
+        yield told
+    if n_fitted:
+        yield f"{n_fitted} runs were fitted and are left out"
+
+
+def summary_of(comparisons: Sequence[Comparison]) -> dict[Figure, dict[str, Any]]:
+    """Of each figure, how many runs have it, the size of its errors, and how many are beyond its limit."""
+    summary: dict[Figure, dict[str, Any]] = {}
     for figure, limit in LIMITS.items():
         of_figure = [each for each in comparisons if each.figure == figure]
         if not of_figure:
             continue
         errors = sorted(abs(each.error) for each in of_figure)
-        told = f"{figure:<12} {len(of_figure)} runs, median error {np.median(errors):.1%}, worst {errors[-1]:.1%}"
-        if limit is not None:
-            told += f"; {sum(each.is_miss for each in of_figure)} beyond {limit:.0%}"
-        yield told
-    if n_fitted:
-        yield f"{n_fitted} runs were fitted and are left out"
+        summary[figure] = {
+            "n": len(of_figure),
+            "median_error": float(np.median(errors)),
+            "worst_error": errors[-1],
+            "limit": limit,
+            "n_missed": sum(each.is_miss for each in of_figure),
+        }
+    return summary
 
 
 def backtest_json(comparisons: Sequence[Comparison]) -> str:
@@ -281,6 +308,8 @@ def _compare(run: Run, predicted: Sequence[Simulated]) -> Iterator[Comparison]:
         ("p99", observed.p99_ms / 1e3, [each.p99_s for each in predicted]),
         ("cold_starts", observed.cold_starts, [each.cold_starts for each in predicted]),
         ("cold_share", observed.cold_share, [each.cold_share for each in predicted]),
+        ("impacted_share", observed.impacted_share, [each.impacted_share for each in predicted]),
+        ("shed_share", observed.shed_share, [each.shed_share for each in predicted]),
         (
             "allocated",
             sum(observed.allocated_s.values()),
@@ -297,7 +326,7 @@ def _compare(run: Run, predicted: Sequence[Simulated]) -> Iterator[Comparison]:
 def _told(figure: Figure, value: float) -> str:
     if figure in ("p50", "p95", "p99"):
         return f"{value * 1e3:.2f} ms"
-    if figure == "cold_share":
+    if figure.endswith("share"):
         return f"{value:.3%}"
     return f"{value:.1f} s" if figure == "allocated" else f"{value:.1f}"
 

@@ -12,6 +12,7 @@ from planner.plans import SKUS
 
 N_POINTS = 400
 "Of each distribution, where two are added."
+MIDDLES = (np.arange(N_POINTS) + 0.5) / N_POINTS
 
 
 class Unattainable(ValueError):
@@ -59,13 +60,18 @@ def run_mean_s(variant: VariantModel, batch_size: int) -> float:
 
 
 def _percentile_of(instance: InstanceModel, variant: VariantModel, percentile: float) -> float:
-    sums_s = np.add.outer(_points(instance.overhead_s), _points(variant.run_s[0]))
-    return float(np.percentile(sums_s, percentile)) + instance.network_s
+    outside_s = np.add.outer(_points(instance.overhead_s), _points(instance.network_s))
+    sums_s = np.add.outer(_middles(outside_s), _points(variant.run_s[0]))
+    return float(np.percentile(sums_s, percentile))
 
 
 def _points(quantiles: Quantiles) -> NDArray[np.float64]:
     """Equally likely values."""
     if len(quantiles) == 1:
         return np.array(quantiles)
-    probabilities = (np.arange(N_POINTS) + 0.5) / N_POINTS
-    return np.interp(probabilities, np.linspace(0, 1, len(quantiles)), quantiles)
+    return np.interp(MIDDLES, np.linspace(0, 1, len(quantiles)), quantiles)
+
+
+def _middles(values_s: NDArray[np.float64]) -> NDArray[np.float64]:
+    """So many values that stand for all of them."""
+    return np.quantile(values_s, MIDDLES) if values_s.size > N_POINTS else values_s.ravel()

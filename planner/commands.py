@@ -1,6 +1,7 @@
 """The commands `plan`, `measure` and `backtest`; what cannot be done is one line and exit status 1."""
 
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -9,7 +10,14 @@ from typing import Annotated
 import typer
 
 from planner.manifest_cards import read_cards
-from planner.measurements import Measurements, Unseen, instance_model, read_measurements, write_measurements
+from planner.measurements import (
+    Measurements,
+    Unseen,
+    instance_model,
+    network_quantiles_ms,
+    read_measurements,
+    write_measurements,
+)
 from planner.measurements_from_results import measure_results
 from planner.measurements_from_telemetry import measure_telemetry
 from planner.model import InstanceModel
@@ -19,6 +27,8 @@ from planner.telemetry import AZURE, Telemetry
 from planner.traffic import parse_duration_s, parse_traffic
 
 RESULTS, MANIFEST = Path("benchmarks/results"), Path("models/manifest.json")
+SAY_EVERY_S = 10.0
+"Between two lines of progress, where there is no terminal."
 
 ManifestOption = Annotated[Path, typer.Option(help="Of the models: their quality, and which are served.")]
 ResultsOption = Annotated[Path, typer.Option(help="Folder of benchmark results.")]
@@ -80,16 +90,25 @@ def plan(
     manifest: ManifestOption = MANIFEST,
 ) -> None:
     """The cheapest Premium plan that keeps a promise under a traffic, and what stands around it."""
-    from planner.advice import app_settings, bicep_parameters, write_parameters
+    from planner.advice import app_settings, bicep_parameters, check_writable, write_parameters
     from planner.evaluation import Promise
     from planner.plan_report import report_json, report_lines
     from planner.planning import plan_traffic
+    from planner.sampling import sample_of
     from planner.search import Question, SearchSpace
 
     with one_line_errors():
         _check_numbers(
-            slo_p99_ms=slo_p99_ms, budget=budget, quality=quality, max_burst=max_burst, seeds=seeds, seed=seed
+            slo_p99_ms=slo_p99_ms,
+            budget=budget,
+            quality=quality,
+            max_burst=max_burst,
+            seeds=seeds,
+            seed=seed,
+            memory_mb=memory_mb,
         )
+        if out is not None:
+            check_writable(out)
         known = _measurements(measurements, results, manifest)
         price_list = read_prices(region, folder=prices)
         names = tuple(name.strip() for name in ladder.split(",") if name.strip())
@@ -99,6 +118,9 @@ def plan(
             duration_s=None if duration is None else parse_duration_s(duration),
             telemetry=lambda: Telemetry(endpoint, workspace=workspace),
         )
+        wanted = sample_of(wanted, seed=seed)
+        if wanted.left_out:
+            typer.echo(f"sample: {wanted.left_out}", err=True)
         some = next(iter(instances.values()))
         floor, ladders = _quality(some, quality)
         question = Question(
@@ -207,6 +229,7 @@ def _check_numbers(
     max_burst: int = 1,
     seeds: int = 1,
     seed: int = 0,
+    memory_mb: int = 1,
 ) -> None:
     if not 0 < slo_p99_ms < float("inf"):
         raise ValueError(f"--slo-p99-ms {slo_p99_ms:g}; promise more than 0 ms")
@@ -220,6 +243,9 @@ def _check_numbers(
         raise ValueError(f"--seeds {seeds}; send 1 to 100")
     if seed < 0:
         raise ValueError(f"--seed {seed}; send a whole number from 0")
+    most_mb = int(max(sku.memory_gib for sku in SKUS.values()) * 1024)
+    if not 1 <= memory_mb <= most_mb:
+        raise ValueError(f"--memory-mb {memory_mb}; a process has 1 to {most_mb} MB")
 
 
 def _measurements(path: Path | None, results: Path, manifest: Path) -> Measurements:
@@ -261,7 +287,9 @@ def _described(measured: Measurements) -> Iterator[str]:
         yield f"{instance.sku}, from {measured.source}:"
         middle = instance.overhead_ms[len(instance.overhead_ms) // 2]
         ready = instance.ready_ms[len(instance.ready_ms) // 2]
-        yield f"  overhead {middle:.3f} ms, cold start {ready:.0f} ms, network {instance.network_ms:.3f} ms (medians)"
+        way_ms = network_quantiles_ms(instance)
+        network = way_ms[len(way_ms) // 2]
+        yield f"  overhead {middle:.3f} ms, cold start {ready:.0f} ms, network {network:.3f} ms (medians)"
         for variant in instance.variants:
             times = ", ".join(
                 f"{runs.run_ms[len(runs.run_ms) // 2]:.3f} ms at {runs.batch_size}" for runs in variant.runs
@@ -273,9 +301,17 @@ def _described(measured: Measurements) -> Iterator[str]:
 
 @contextmanager
 def _progress() -> Iterator[Callable[[str, int, int], None]]:
-    """Tells what is done: a bar on a terminal, nothing elsewhere."""
+    """Tells what is done: a bar on a terminal, elsewhere a line once in a while."""
     if not sys.stderr.isatty():
-        yield lambda what, done, of: None
+        said_s = time.monotonic()
+
+        def say(what: str, done: int, of: int) -> None:
+            nonlocal said_s
+            if time.monotonic() - said_s >= SAY_EVERY_S:
+                said_s = time.monotonic()
+                typer.echo(f"{what}: {done} of {of}", err=True)
+
+        yield say
         return
     from rich.console import Console
     from rich.progress import Progress

@@ -66,8 +66,8 @@ class MeasuredInstance(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
     "From the decision to add an instance to the start of its process, which no instance can measure."
     concurrency_limit: Count = 64
     max_batch: Count = 32
-    network_ms: TimeMs = 0.0
-    "Between client and instance, there and back, the front end included."
+    network_ms: TimeMs | QuantilesMs = 0.0
+    "Between client and instance, there and back, the front end included; one time, or quantiles."
     notes: tuple[str, ...] = ()
     "What these figures leave out or take for granted; shown with every plan that rests on them."
 
@@ -209,7 +209,7 @@ def _model_of(instance: MeasuredInstance) -> InstanceModel:
         ),
         concurrency_limit=instance.concurrency_limit,
         max_batch=instance.max_batch,
-        network_s=instance.network_ms / 1e3,
+        network_s=_seconds(network_quantiles_ms(instance)),
         extrapolated=tuple(guesses),
     )
 
@@ -221,6 +221,12 @@ def _variant_model(variant: MeasuredVariant) -> VariantModel:
         batch_sizes=tuple(runs.batch_size for runs in variant.runs),
         run_s=tuple(_seconds(runs.run_ms) for runs in variant.runs),
     )
+
+
+def network_quantiles_ms(instance: MeasuredInstance) -> QuantilesMs:
+    """The way's time, also where it is one number."""
+    time_ms = instance.network_ms
+    return time_ms if isinstance(time_ms, tuple) else (time_ms,)
 
 
 def _seconds(quantiles_ms: QuantilesMs) -> Quantiles:

@@ -119,8 +119,8 @@ class InstanceModel:
     "Requests in flight in one instance; more are refused."
     max_batch: int
     "Largest micro-batch."
-    network_s: float = 0.0
-    "Added to every latency, the front end's own time included."
+    network_s: Quantiles = (0.0,)
+    "Added to every latency, the front end's own time included; it keeps nobody else waiting."
     extrapolated: tuple[str, ...] = ()
     "What was not measured but derived, in words."
 
@@ -132,13 +132,12 @@ class InstanceModel:
             raise ValueError(f"concurrency limit {self.concurrency_limit}; let at least 1 request in")
         if self.max_batch < 1:
             raise ValueError(f"largest batch of {self.max_batch}; 1 turns batching off")
-        if not (math.isfinite(self.network_s) and self.network_s >= 0):
-            raise ValueError(f"network time of {self.network_s:g} s; give 0 or more")
+        _check(self.network_s, "network")
 
     @property
     def fastest_s(self) -> float:
         """No answer takes less: the least of overhead, of any variant's run alone, and of the network."""
-        return self.network_s + self.overhead_s[0] + min(variant.run_s[0][0] for variant in self.variants)
+        return self.network_s[0] + self.overhead_s[0] + min(variant.run_s[0][0] for variant in self.variants)
 
 
 def _check(quantiles: Quantiles, what: str) -> None:

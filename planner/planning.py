@@ -66,7 +66,7 @@ class Planned:
     elsewhere: tuple[Bill, ...]
     "A month of the same requests on other plans, by their time alone: nobody waits there, nothing starts cold."
     guesses: tuple[str, ...]
-    "What was not measured but derived."
+    "What was not measured but derived, and what of the traffic was left out."
 
 
 def plan_traffic(
@@ -129,7 +129,7 @@ def plan_traffic(
         varied=varied,
         schedule=by_hour,
         elsewhere=_elsewhere(question, instance, memory_mb),
-        guesses=instance.extrapolated,
+        guesses=(*((f"a sample: {traffic.left_out}",) if traffic.left_out else ()), *instance.extrapolated),
     )
 
 

@@ -46,6 +46,7 @@ class Traffic:
         period_s: after which it repeats itself, as a day does; None where it does not.
         begins_s: its beginning, seconds after midnight UTC.
         is_drawn: whether another seed gives other arrivals.
+        left_out: what a sample leaves out, in words; empty where it is all there.
     """
 
     name: str
@@ -54,6 +55,7 @@ class Traffic:
     begins_s: float = 0.0
     is_drawn: bool
     draw: Draw
+    left_out: str = ""
 
     def arrivals_s(self, *, seed: int, factor: float = 1.0) -> NDArray[np.float64]:
         """Arrivals from the beginning on, ascending, (n_arrivals,).
@@ -220,7 +222,7 @@ def _diurnal(text: str, rate: str, options: Mapping[str, str], duration_s: float
     rate_per_s = parse_rate_per_s(rate)
     period_s = parse_duration_s(options.get("period", "24h"))
     length_s = duration_s or period_s
-    _check_count(text, rate_per_s, length_s)
+    _check_count(text, rate_per_s, length_s, remedy="a day pressed into less, as period=1h, or ")
     ratio = _ratio(options.get("peak", "4"), "peak")
 
     def draw(rng: np.random.Generator, factor: float) -> NDArray[np.float64]:
@@ -298,9 +300,9 @@ def _ratio(text: str, name: str, *, least: float = 1.0) -> float:
     return ratio
 
 
-def _check_count(text: str, rate_per_s: float, length_s: float) -> None:
+def _check_count(text: str, rate_per_s: float, length_s: float, *, remedy: str = "") -> None:
     if rate_per_s * length_s > MOST_ARRIVALS:
         raise TrafficError(
             f"traffic {text!r} has {rate_per_s * length_s:,.0f} arrivals in {length_s:g} s, and at most "
-            f"{MOST_ARRIVALS:,} are simulated; send a shorter --duration, at most {MOST_ARRIVALS / rate_per_s:.0f}s"
+            f"{MOST_ARRIVALS:,} are drawn; send {remedy}a shorter --duration, at most {MOST_ARRIVALS / rate_per_s:.0f}s"
         )

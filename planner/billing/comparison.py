@@ -32,7 +32,7 @@ from planner.billing.elsewhere import (
     lambda_usage,
 )
 from planner.billing.metering import active_periods_s, exact_seconds, nanoseconds, pack
-from planner.plans import SKUS
+from planner.plans import SKUS, sku_named
 from planner.price_list import PriceList
 
 LINGER_S = 300.0
@@ -57,6 +57,8 @@ class Traffic:
     "Of an instance's process."
     concurrency: int
     "Requests that an instance has at once."
+    sku: str = "EP1"
+    "Premium's size that the durations and the concurrency are of."
 
     def __post_init__(self) -> None:
         arrivals_ns = nanoseconds(self.arrivals_s, "arrival")
@@ -96,8 +98,8 @@ def compare(
         warm: instances that are kept ready, where a plan can: always ready on Premium and Flex, provisioned on
             Lambda (an environment for each request that they can have at once), minimum on Cloud Run.
         pre_warmed: instances that Premium keeps in reserve while there are requests.
-        premium_allocated_s: allocated seconds in the stretch by size, where they have been simulated; other sizes
-            have what packing gives.
+        premium_allocated_s: allocated seconds in the stretch by size, where they have been simulated. The size of
+            the traffic has else what packing gives; a larger one is extrapolated, and a smaller one left out.
         telemetry_bytes: sent to Log Analytics in the stretch, wherever the service runs.
         with_grants: False where other apps use the free amounts up.
 
@@ -109,9 +111,7 @@ def compare(
     elapsed_s = exact_seconds(traffic.elapsed_s, "a stretch")
     instances = pack(traffic.arrivals_s, traffic.durations_s, concurrency=traffic.concurrency)
     usages = [
-        *_premium(
-            traffic, instances, warm=warm, pre_warmed=pre_warmed, simulated_s=premium_allocated_s or {}
-        ),
+        *_premium(traffic, warm=warm, pre_warmed=pre_warmed, simulated_s=premium_allocated_s or {}),
         *_flex(traffic, instances, warm=warm),
         *_consumption(traffic),
         *_lambda(traffic, warm=warm),
@@ -127,35 +127,42 @@ def compare(
 
 
 def _premium(
-    traffic: Traffic,
-    instances: NDArray[np.int64],
-    *,
-    warm: int,
-    pre_warmed: int,
-    simulated_s: Mapping[str, float],
+    traffic: Traffic, *, warm: int, pre_warmed: int, simulated_s: Mapping[str, float]
 ) -> Iterator[Usage]:
+    elapsed_s = exact_seconds(traffic.elapsed_s, "a stretch")
+    for sku in SKUS.values():
+        if sku.memory_gib * 1024 < traffic.memory_mb:
+            continue
+        if sku.name in simulated_s:
+            allocated_s = simulated_s[sku.name]
+            yield premium_usage(sku, allocated_s=allocated_s, elapsed_s=traffic.elapsed_s).over(elapsed_s)
+            continue
+        n_processes = sku.vcpu // sku_named(traffic.sku).vcpu
+        if n_processes < 1:
+            continue
+        allocated_s = _packed_s(traffic, n_processes, warm=warm, pre_warmed=pre_warmed)
+        usage = premium_usage(sku, allocated_s=allocated_s, elapsed_s=traffic.elapsed_s).over(elapsed_s)
+        assumptions = [
+            f"Premium: {pre_warmed} pre-warmed while there are requests; instances stay {LINGER_S:g} s after "
+            "their last one"
+        ]
+        if n_processes > 1:
+            assumptions.append(
+                f"EXTRAPOLATED: {sku.name} was never measured; it is taken to run {n_processes} processes, each "
+                f"as the one of {traffic.sku}"
+            )
+        yield replace(usage, title=f"{usage.title}, {warm} always ready", assumptions=tuple(assumptions))
+
+
+def _packed_s(traffic: Traffic, n_processes: int, *, warm: int, pre_warmed: int) -> float:
+    """Allocated seconds of as few instances as the requests take, and of the reserve."""
+    concurrency = traffic.concurrency * n_processes
+    instances = pack(traffic.arrivals_s, traffic.durations_s, concurrency=concurrency)
     leaves_s = np.minimum(traffic.arrivals_s + traffic.durations_s + LINGER_S, traffic.elapsed_s)
     stays_s = np.maximum(leaves_s - traffic.arrivals_s, 0.0)
     burst_s = _periods_s(traffic.arrivals_s, stays_s, instances, first=warm, least_ms=0, step_ms=1).sum()
     loaded_s = active_periods_s(traffic.arrivals_s, stays_s, least_ms=0, step_ms=1).sum()
-    packed_s = warm * traffic.elapsed_s + float(burst_s) + pre_warmed * float(loaded_s)
-    for sku in SKUS.values():
-        if sku.memory_gib * 1024 < traffic.memory_mb:
-            continue
-        usage = premium_usage(
-            sku, allocated_s=simulated_s.get(sku.name, packed_s), elapsed_s=traffic.elapsed_s
-        ).over(exact_seconds(traffic.elapsed_s, "a stretch"))
-        if sku.name in simulated_s:
-            yield usage
-        else:
-            yield replace(
-                usage,
-                title=f"{usage.title}, {warm} always ready",
-                assumptions=(
-                    f"Premium: {pre_warmed} pre-warmed while there are requests; instances stay {LINGER_S:g} s after "
-                    "their last one; no size answers faster than another",
-                ),
-            )
+    return warm * traffic.elapsed_s + float(burst_s) + pre_warmed * float(loaded_s)
 
 
 def _flex(traffic: Traffic, instances: NDArray[np.int64], *, warm: int) -> Iterator[Usage]:

@@ -29,6 +29,8 @@ from planner.simulation.world import ANSWERED, CLASSES, COLD, EMPTY, SHED, UNTOU
 
 TICK_S = 0.1
 "How often the scale rules are asked, at least; as in the emulated plan."
+NETWORK = 2
+"Its stream of chance."
 
 
 class Simulation:
@@ -65,6 +67,7 @@ class Simulation:
         n_workers, extrapolated = _workers_of(plan, instance)
         self._instance = instance
         self._slo_s = slo_s
+        self._seed = seed
         self._duration_s = duration_s
         self._extrapolated = extrapolated
         self.world: World = build_world(
@@ -126,7 +129,7 @@ class Simulation:
         n = len(requests)
         is_answered = requests["phase"] == ANSWERED
         answered = requests[is_answered]
-        latency_s = answered["left_s"] - answered["arrived_s"] + self._instance.network_s
+        latency_s = answered["left_s"] - answered["arrived_s"] + self._network_s(n)[is_answered]
         n_good = int(np.count_nonzero(latency_s <= self._slo_s))
         p50_s, p95_s, p99_s = np.percentile(latency_s, [50, 95, 99]) if len(answered) else [math.nan] * 3
         counts = np.bincount(answered["rung"], minlength=len(variants))
@@ -163,6 +166,14 @@ class Simulation:
             if keeps_latency
             else None,
         )
+
+    def _network_s(self, n: int) -> NDArray[np.float64]:
+        """What the way adds to each request, (n,)."""
+        quantiles = self._instance.network_s
+        if len(quantiles) == 1:
+            return np.full(n, quantiles[0])
+        u = np.random.default_rng((self._seed, NETWORK)).random(n)
+        return np.interp(u, np.linspace(0, 1, len(quantiles)), quantiles)
 
     def _close_accounts(self) -> None:
         world, clock = self.world, self.world.clock[0]

@@ -20,6 +20,7 @@ from planner.backtest import (
     backtest_lines,
     backtest_runs,
     read_runs,
+    summary_of,
     write_runs,
 )
 from planner.measurements import (
@@ -123,6 +124,34 @@ def test_size_that_was_never_measured_is_refused() -> None:
 
     with pytest.raises(MeasurementsError, match="EP2 was never measured"):
         figures(run)
+
+
+@pytest.mark.parametrize(
+    ("figure", "predicted", "error"),
+    [
+        ("cold_starts", 0.4, 0.0),
+        ("cold_starts", 0.6, math.inf),
+        ("shed_share", 0.0004, 0.0),
+        ("shed_share", 0.1, math.inf),
+    ],
+)
+def test_something_predicted_where_nothing_was_observed_is_an_endless_error(
+    figure: Any, predicted: float, error: float
+) -> None:
+    assert Comparison(run="quiet", figure=figure, observed=0.0, predicted=predicted).error == error
+
+
+def test_misses_are_counted_for_each_figure() -> None:
+    comparisons = [
+        Comparison(run=name, figure="p95", observed=1.0, predicted=predicted)
+        for name, predicted in (("one", 1.1), ("two", 0.8), ("three", 1.0))
+    ]
+
+    summary = summary_of(comparisons)
+
+    assert list(summary) == ["p95"]
+    assert summary["p95"]["n_missed"] == 1
+    assert summary["p95"]["median_error"] == pytest.approx(0.1)
 
 
 def test_runs_survive_their_file(tmp_path: Path) -> None:

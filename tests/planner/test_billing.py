@@ -574,6 +574,28 @@ def test_size_is_known_in_any_case_of_letters() -> None:
         sku_named("EP9")
 
 
+def test_larger_size_that_was_not_measured_is_packed_by_its_cores_and_marked() -> None:
+    crowd = Traffic(
+        arrivals_s=np.zeros(8), durations_s=np.full(8, 10.0), elapsed_s=3600.0, memory_mb=512, concurrency=2
+    )
+
+    first, second, *_ = compare(crowd, PRICES, pre_warmed=0)
+
+    # 4 instances of 2 at once, 3 of them for 310 s; 2 of 4 at once, 1 of them for 310 s
+    assert first.total / second.total == pytest.approx(
+        Decimal(3600 + 3 * 310) / Decimal(2 * (3600 + 310)), rel=Decimal("1e-9")
+    )
+    assert not any(said.startswith("EXTRAPOLATED") for said in first.assumptions)
+    assert any("EP2 was never measured" in said for said in second.assumptions)
+
+
+def test_size_below_the_measured_one_has_no_bill_unless_it_was_simulated() -> None:
+    on_ep2 = steady(sku="EP2")
+
+    assert compare(on_ep2, PRICES)[0].title == "Premium EP2, 1 always ready"
+    assert compare(on_ep2, PRICES, premium_allocated_s={"EP1": 9000.0})[0].title == "Premium EP1"
+
+
 def price(repository: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-m", "planner", "price", *arguments],

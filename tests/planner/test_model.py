@@ -18,7 +18,7 @@ def instance(**changes: object) -> InstanceModel:
         "cold_start": ColdStartModel(ready_s=(1.0, 2.0)),
         "concurrency_limit": 64,
         "max_batch": 32,
-        "network_s": 0.0005,
+        "network_s": (0.0005,),
     }
     return InstanceModel(**(values | changes))  # type: ignore[arg-type]
 
@@ -68,7 +68,7 @@ def test_contradictory_variants_are_refused(changes: dict[str, object], said: st
         ({"variants": ()}, "without variants"),
         ({"concurrency_limit": 0}, "let at least 1 request in"),
         ({"max_batch": 0}, "1 turns batching off"),
-        ({"network_s": -0.1}, "network time of -0.1 s"),
+        ({"network_s": (-0.1,)}, "network: quantiles"),
         ({"overhead_s": ()}, "overhead: no quantiles"),
     ],
 )

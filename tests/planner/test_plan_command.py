@@ -120,7 +120,8 @@ def test_benchmark_results_are_the_measurements_unless_others_are_named(plan: Pl
         (("--quality", "2"), "--quality 2"),
         (("--max-burst", "0"), "--max-burst 0; a plan has 1 to 100 instances"),
         (("--seeds", "0"), "--seeds 0"),
-        (("--memory-mb", "0"), "0 MB"),
+        (("--memory-mb", "0"), "--memory-mb 0; a process has 1 to 14336 MB"),
+        (("--memory-mb", "20000"), "--memory-mb 20000"),
         (("--duration", "never"), "'never' is no duration"),
         (("--measurements", "nowhere.json"), "cannot read measurements 'nowhere.json'"),
         (("--out", "/proc/none/params.json"), "name a file that can be written"),
@@ -140,6 +141,22 @@ def test_bad_argument_is_one_line(measured: Path, arguments: tuple[str, str], sa
 
     assert (result.exit_code, result.stderr.count("\n")) == (1, 1), result.output
     assert said in result.stderr
+
+
+def test_file_that_cannot_be_written_is_told_before_the_search(measured: Path, tmp_path: Path) -> None:
+    kept = tmp_path / "kept.json"
+    kept.write_text("{}")
+    arguments = ["plan", "--traffic", "9000/s", "--duration", "20s", "--measurements", str(measured), "--out"]
+
+    taken = CliRunner().invoke(app, [*arguments, str(tmp_path)])
+    fresh = CliRunner().invoke(app, [*arguments, str(tmp_path / "deep" / "params.json")])
+    again = CliRunner().invoke(app, [*arguments, str(kept)])
+
+    assert "Is a directory; name a file that can be written" in taken.stderr
+    assert "more than any allowed plan can carry" in fresh.stderr
+    assert "more than any allowed plan can carry" in again.stderr
+    assert kept.read_text() == "{}"
+    assert not (tmp_path / "deep" / "params.json").exists()
 
 
 def test_empty_and_unsorted_traces_are_told(plan: Plan, tmp_path: Path) -> None:

@@ -37,7 +37,7 @@ INSTANCE = InstanceModel(
     cold_start=ColdStartModel(ready_s=(1.0, 1.5, 3.0)),
     concurrency_limit=64,
     max_batch=32,
-    network_s=0.0005,
+    network_s=(0.0005,),
 )
 QUICK_SCALE = ScaleSettings(idle_s=8, scale_in_after_s=5, scale_in_every_s=1)
 "Everything that the rules can do, within a minute."
@@ -243,7 +243,7 @@ def test_instances_beyond_the_minimum_go_once_they_are_not_needed() -> None:
 def test_requests_of_an_instance_that_is_removed_while_it_starts_go_elsewhere() -> None:
     slow = replace(STUDENT, batch_sizes=(1,), run_s=((1.0,),))
     instance = replace(
-        INSTANCE, variants=(slow,), max_batch=1, cold_start=ColdStartModel(ready_s=(60.0,)), network_s=0
+        INSTANCE, variants=(slow,), max_batch=1, cold_start=ColdStartModel(ready_s=(60.0,)), network_s=(0.0,)
     )
     found = simulate(
         [0.0] * 6 + [3.5, 3.6],

@@ -82,7 +82,7 @@ def test_trace_is_taken_as_it_was_unless_told_otherwise(tmp_path: Path) -> None:
         ("diurnal:5/s,period=soon", "'soon' is no duration"),
         ("tidal:5/s", "unknown traffic 'tidal:5/s'"),
         ("telemetry:7d", "needs a workspace"),
-        ("100000/s", "at most 20,000,000 are simulated; send a shorter --duration"),
+        ("100000/s", "at most 20,000,000 are drawn; send a shorter --duration"),
     ],
 )
 def test_impossible_traffic_is_told_with_value_and_remedy(text: str, said: str) -> None:
