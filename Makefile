@@ -56,7 +56,7 @@ chromium:
 lock: $(INSTALLED)
 	$(BIN)/uv pip compile pyproject.toml --universal --no-annotate --no-header -q --extra serving \
 	  -o requirements.txt $(LOCK_FLAGS)
-	$(BIN)/uv pip compile pyproject.toml --universal --no-annotate --no-header -q --extra console \
+	$(BIN)/uv pip compile pyproject.toml --universal --no-annotate --no-header -q --extra console --extra planner \
 	  -c requirements.txt -o console/requirements.txt $(LOCK_FLAGS)
 	$(BIN)/uv pip compile pyproject.toml --universal --no-annotate --no-header -q --all-extras \
 	  -c requirements.txt -o requirements-dev.txt $(LOCK_FLAGS)

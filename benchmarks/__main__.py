@@ -363,21 +363,40 @@ def contract(
 
 @app.command()
 def kql(
-    spans: Annotated[int, typer.Option(min=1000, help="Synthetic spans in the store.")] = 5_000_000,
+    requests: Annotated[int, typer.Option(min=1000, help="Request spans in the store.")] = 1_000_000,
     hours: Annotated[int, typer.Option(min=1, help="Hours that they spread over.")] = 24,
     rounds: Annotated[int, typer.Option(min=1, help="How often each query is asked.")] = 5,
+    keep: Annotated[
+        Path | None, typer.Option(help="Only write the store, to this empty folder, and leave it there.")
+    ] = None,
 ) -> None:
-    """Each console query over millions of spans in the Application Insights emulator."""
+    """Each console query over a day of synthetic telemetry in the Application Insights emulator."""
     from dataclasses import asdict
 
     from benchmarks.kql import KqlBench, format_table, run
     from benchmarks.results import write_result
 
-    bench = KqlBench(n_spans=spans, n_hours=hours, n_rounds=rounds)
+    if keep is not None:
+        _keep_store(keep, requests=requests, hours=hours)
+        return
+    bench = KqlBench(n_requests=requests, n_hours=hours, n_rounds=rounds)
     figures = run(bench, on_stage=lambda stage: print(f"... {stage}", flush=True))
     path = write_result("kql", settings=asdict(bench), figures=figures)
     print(format_table(figures))
     print(path)
+
+
+def _keep_store(folder: Path, *, requests: int, hours: int) -> None:
+    from datetime import UTC, datetime
+
+    from benchmarks.telemetry_store import SyntheticTelemetry, write_store
+
+    if folder.exists() and any(folder.iterdir()):
+        raise typer.BadParameter(f"{folder} is not empty; name an empty folder, or one to be made")
+    telemetry = SyntheticTelemetry(n_requests=requests, n_hours=hours)
+    n_rows = write_store(folder, telemetry, datetime.now(UTC).replace(second=0, microsecond=0))
+    print(f"{n_rows:,} rows; look at them with")
+    print(f"    python -m emulator app-insights --data {folder}")
 
 
 @app.command()
@@ -481,10 +500,11 @@ def imports() -> None:
 
 @app.command()
 def report() -> None:
-    """Write the README's tables from the result files."""
-    from benchmarks.report import update_readme
+    """Write the tables of the README and of docs/planning.md from the result files."""
+    from benchmarks.report import PLANNING, PLANNING_BLOCKS, update_readme
 
     update_readme()
+    update_readme(PLANNING, PLANNING_BLOCKS)
 
 
 @app.command()
@@ -570,6 +590,65 @@ def simulator(
     path = write_result("simulator", settings=asdict(bench), figures=figures)
     print(format_table(figures))
     print(path)
+
+
+@app.command()
+def plan_runs(
+    items: Annotated[int, typer.Option(min=1000, help="Items of the synthetic catalogue.")] = 50_000,
+    only: Annotated[list[str] | None, typer.Option(help="Held-out case; several may be named.")] = None,
+    out: Annotated[Path, typer.Option(help="Folder of the three files.")] = Path("benchmarks/results"),
+    seed: Annotated[int, typer.Option(help="Seed of models and arrivals.")] = 0,
+) -> None:
+    """The planner's error: emulated plans under load, predicted from others of them; needs PyTorch."""
+    from benchmarks.plan_runs import PlanRunsBench, format_table, run, write
+
+    bench = PlanRunsBench(n_items=items, only=tuple(only or ()), seed=seed)
+    done = run(bench, on_stage=lambda stage: print(f"... {stage}", flush=True))
+    paths = write(bench, done, out)
+    print(format_table(done))
+    for path in paths:
+        print(path)
+
+
+@app.command()
+def savings(
+    slo_p99_ms: Annotated[float, typer.Option(help="What 99 % of all requests are answered within.")] = 25.0,
+    measurements: Annotated[str, typer.Option(help="Of the service; written by plan-runs.")] = (
+        "benchmarks/results/plan_measurements.json"
+    ),
+    seeds: Annotated[int, typer.Option(min=1, help="With how many seeds a plan is confirmed.")] = 5,
+    seed: Annotated[int, typer.Option(min=0, help="The first of them.")] = 0,
+) -> None:
+    """Real arrivals: the recommended plan against two that are set up without a planner."""
+    from dataclasses import asdict
+
+    from benchmarks.results import write_result
+    from benchmarks.savings import SavingsBench, format_table, run
+
+    bench = SavingsBench(slo_ms=slo_p99_ms, measurements=measurements, n_seeds=seeds, seed=seed)
+    figures = run(bench, on_stage=lambda stage: print(f"... {stage}", flush=True))
+    path = write_result("savings", settings=asdict(bench), figures=figures)
+    print(format_table(figures))
+    print(path)
+
+
+@app.command()
+def incidents(
+    seed: Annotated[int, typer.Option(min=0, help="Seed of users and arrivals.")] = 0,
+) -> None:
+    """Incidents injected into a plan, and what the console's overview names; ends with 3 when one is wrong."""
+    from dataclasses import asdict
+
+    from benchmarks.incidents import IncidentsBench, format_table, run
+    from benchmarks.results import write_result
+
+    bench = IncidentsBench(seed=seed)
+    figures = run(bench, on_stage=lambda stage: print(f"... {stage}", flush=True))
+    path = write_result("incidents", settings=asdict(bench), figures=figures)
+    print(format_table(figures))
+    print(path)
+    if figures["named_right"] < len(figures["incidents"]):
+        raise typer.Exit(3)
 
 
 if __name__ == "__main__":

@@ -79,7 +79,10 @@ def run_stack(
         ("Application Insights emulator", app_insights_port),
     ):
         _require_free(name, taken)
-    environ = _environment(root) | {"RECSERVE_API_URL": f"{host}/api"}
+    environ = _environment(root) | {
+        "RECSERVE_API_URL": f"{host}/api",
+        "RECSERVE_LOGS_URL": f"http://127.0.0.1:{app_insights_port}",
+    }
     _load_demo_users(root, environ)
     running: dict[Part, subprocess.Popen[bytes]] = {}
     try:
