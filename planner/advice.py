@@ -19,10 +19,11 @@ GROUP, PLAN, APP = "$RESOURCE_GROUP", "$PLAN", "$APP"
 def app_settings(candidate: Candidate, instance: InstanceModel, *, slo_s: float) -> dict[str, str]:
     """Settings of the app that the plan was simulated with.
 
-    The ladder itself is `serving` in the models' manifest; a single rung needs no brownout. A size that was not
-    measured is simulated with several worker processes, which the app then has to have.
+    A single rung needs no brownout. A size that was not measured is simulated with several worker processes, which
+    the app then has to have.
     """
     settings = {
+        "RECSERVE_LADDER": ",".join(candidate.ladder),
         "RECSERVE_SLO_MS": f"{slo_s * 1e3:g}",
         "RECSERVE_MAX_BATCH": str(instance.max_batch),
         "RECSERVE_MAX_IN_FLIGHT": str(instance.concurrency_limit),

@@ -172,7 +172,13 @@ def _build_line(
     inference = ThreadPoolExecutor(4, thread_name_prefix="inference")
 
     def load(models_dir: Path) -> LoadedModels:
-        return load_models(models_dir, n_threads=settings.recserve_inference_threads, mark=mark, also=also)
+        return load_models(
+            models_dir,
+            n_threads=settings.recserve_inference_threads,
+            mark=mark,
+            also=also,
+            ladder=settings.ladder,
+        )
 
     def build(models: LoadedModels) -> ServedModels:
         batchers = {

@@ -38,6 +38,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     "Which share of users gets which variant, such as `student=90, int8=10`; empty: all get the default."
     recserve_split_salt: str = ""
     "Change it to deal the users out anew."
+    recserve_ladder: str = ""
+    "Variants to serve, by name, with commas between; empty: those that the models' manifest serves."
     recserve_shadow: str = ""
     "Variant that is asked too, off the answer's path, and compared; empty: none."
     recserve_state_tables_url: str = ""
@@ -105,6 +107,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     @property
     def models_dir(self) -> Path:
         return APP_ROOT / self.recserve_models_dir
+
+    @property
+    def ladder(self) -> tuple[str, ...]:
+        """Variants to serve; empty: those that the manifest serves."""
+        return tuple(filter(None, (name.strip() for name in self.recserve_ladder.split(","))))
 
     @property
     def state_path(self) -> Path:

@@ -39,13 +39,19 @@ class _Contents:
 
 
 def load_models(
-    models_dir: Path, *, n_threads: int, mark: Callable[[str], None], also: Collection[str] = ()
+    models_dir: Path,
+    *,
+    n_threads: int,
+    mark: Callable[[str], None],
+    also: Collection[str] = (),
+    ladder: Collection[str] = (),
 ) -> LoadedModels:
     """Read, verify, load and run once every variant that a models directory wants served.
 
     Args:
         models_dir: directory with a manifest.
         also: variants to load besides, as far as the directory has them.
+        ladder: variants to serve instead of those that the directory wants; empty: those.
         n_threads: threads one run may use.
         mark: called with the name of each phase that ended.
 
@@ -53,7 +59,7 @@ def load_models(
         InvalidModels: anything is missing, damaged or contradictory. Nothing is served then: a wrong
             answer is worse than none.
     """
-    contents = _read(models_dir, also)
+    contents = _read(models_dir, also, ladder)
     manifest, catalogue = contents.manifest, Catalogue.decode(contents.catalogue)
     if len(catalogue) != manifest.dataset.n_items:
         raise InvalidModels(
@@ -68,7 +74,7 @@ def load_models(
     return LoadedModels(manifest, catalogue, sessions, contents.stamp)
 
 
-def _read(models_dir: Path, also: Collection[str]) -> _Contents:
+def _read(models_dir: Path, also: Collection[str], ladder: Collection[str]) -> _Contents:
     """Read a directory as one version, though another may take its place meanwhile.
 
     A manifest and files of two versions do not fit each other, so a misfit is read once more, unless the
@@ -77,18 +83,23 @@ def _read(models_dir: Path, also: Collection[str]) -> _Contents:
     manifest = b""
     try:
         manifest = read_manifest_bytes(models_dir)
-        return _read_files(models_dir, manifest, also)
+        return _read_files(models_dir, manifest, also, ladder)
     except InvalidModels:
         time.sleep(REPLACEMENT_S)
         replacement = read_manifest_bytes(models_dir)
         if replacement == manifest:
             raise
-        return _read_files(models_dir, replacement, also)
+        return _read_files(models_dir, replacement, also, ladder)
 
 
-def _read_files(models_dir: Path, content: bytes, also: Collection[str]) -> _Contents:
+def _read_files(
+    models_dir: Path, content: bytes, also: Collection[str], ladder: Collection[str]
+) -> _Contents:
     manifest = parse_manifest(content)
-    wanted = [*manifest.serving, *(variant.name for variant in manifest.ladder if variant.name in also)]
+    if ladder:
+        manifest = manifest.narrowed(ladder)
+    unserved = {*also, manifest.similar} - {*manifest.serving}
+    wanted = [*manifest.serving, *(variant.name for variant in manifest.ladder if variant.name in unserved)]
     return _Contents(
         manifest,
         catalogue=read_verified(models_dir, manifest.catalogue),

@@ -4,6 +4,7 @@ Training writes it, serving reads it; it is all that the two share.
 """
 
 import hashlib
+from collections.abc import Collection
 from pathlib import Path
 
 import msgspec
@@ -143,6 +144,18 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         if name not in known:
             raise InvalidModels(f"unknown model variant {name!r}; the manifest has {sorted(known)}")
         return known[name]
+
+    def narrowed(self, names: Collection[str]) -> "Manifest":
+        """The same, serving these variants and the last, which alone needs no history; in the ladder's order.
+
+        Raises:
+            InvalidModels: the ladder lacks one of them.
+        """
+        known = [variant.name for variant in self.ladder]
+        if not {*names} <= {*known}:
+            raise InvalidModels(f"the ladder is to be {[*names]}; the manifest has {known}")
+        chosen = {*names, known[-1]}
+        return msgspec.structs.replace(self, serving=[name for name in known if name in chosen])
 
 
 FORMAT = 2

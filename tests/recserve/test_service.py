@@ -9,7 +9,7 @@ import pytest
 
 from recserve.admission.terms import Terms
 from recserve.bootstrap import build_service
-from recserve.errors import InvalidSettings, Overloaded, StateUnavailable
+from recserve.errors import InvalidModels, InvalidSettings, Overloaded, StateUnavailable
 from recserve.inference.manifest import MANIFEST_NAME, Manifest
 from recserve.schemas import (
     Event,
@@ -18,6 +18,7 @@ from recserve.schemas import (
     RecommendBatchRequest,
     RecommendRequest,
     ReloadRequest,
+    SimilarRequest,
 )
 from recserve.service import RecommendationService
 from recserve.settings import read_settings
@@ -126,6 +127,22 @@ async def test_request_without_a_user_is_not_part_of_a_split(build: Build) -> No
     answer = await ask(build(RECSERVE_SPLIT="popular=1"))
 
     assert (answer.model.variant, answer.model.reason) == ("near", "default")
+
+
+async def test_ladder_narrows_what_answers_and_keeps_what_finds_similar_items(build: Build) -> None:
+    service = build(RECSERVE_LADDER="popular")
+    answer = await ask(service)
+    models = await service.inventory.models()
+    similar = await service.similar(SimilarRequest(item_id="10"), Terms(), Timeline("similar"))
+
+    assert answer.model.variant == "popular"
+    assert models.serving == ["popular"]
+    assert similar.model.variant == "near"
+
+
+async def test_ladder_with_an_unknown_variant_stops_the_start(build: Build) -> None:
+    with pytest.raises(InvalidModels, match=r"near.*far.*manifest has"):
+        build(RECSERVE_LADDER="near, far")
 
 
 async def test_challenger_version_answers_its_share(build: Build, tmp_path: Path) -> None:
