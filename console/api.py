@@ -3,11 +3,14 @@
 import re
 import shlex
 import time
+import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 import httpx
+
+from console.trace_ids import new_trace_id, trace_parent
 
 DEFAULT_URL = "http://127.0.0.1:7071/api"
 CONNECT_TIMEOUT_S = 2.0
@@ -16,6 +19,7 @@ PAGE_SIZE = 1000
 "The largest page of the catalogue that the API gives."
 
 ItemId = int | str
+EventKind = Literal["view", "click", "add", "purchase"]
 T = TypeVar("T")
 
 
@@ -66,6 +70,10 @@ class Phase:
 class Answer:
     """Recommendations, and what they took."""
 
+    recommendation_id: str = ""
+    "What feedback on this answer quotes."
+    trace_id: str = ""
+    "Of the question, in telemetry."
     items: tuple[ScoredItem, ...]
     variant: str
     version: str
@@ -81,6 +89,47 @@ class Answer:
     @property
     def server_ms(self) -> float:
         return sum(phase.duration_ms for phase in self.phases)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Event:
+    """What a user did with an item of an answer."""
+
+    user_id: str
+    item_id: ItemId
+    kind: EventKind
+    recommendation_id: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rung:
+    """One variant of the ladder, as it was measured when it was trained."""
+
+    name: str
+    description: str
+    n_bytes: int
+    n_parameters: int
+    latency_ms: float
+    "Median of one run for one user."
+    ndcg: float
+    "NDCG@10 on held-out interactions."
+    ndcg_low: float | None
+    ndcg_high: float | None
+    "With `ndcg_low` its 95 % interval; None where the API tells none."
+    hit_rate: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ladder:
+    """The models that one process of the API has."""
+
+    version: str
+    dataset: str
+    n_items: int
+    serving: tuple[str, ...]
+    "Names of the rungs that answer; the first is the default."
+    rungs: tuple[Rung, ...]
+    "From best to cheapest."
 
 
 class ApiError(Exception):
@@ -138,8 +187,36 @@ class Api:
         return tuple(items)
 
     def recommend(self, question: Question) -> Answer:
-        response, round_trip_ms = self._send(self._question(question))
-        return self._understand(response, lambda body: _read_answer(body, response.headers, round_trip_ms))
+        """Ask; the answer's trace is one that sampling keeps."""
+        trace_id = new_trace_id()
+        request = self._question(question)
+        request.headers["traceparent"] = trace_parent(trace_id)
+        response, round_trip_ms = self._send(request)
+        return self._understand(
+            response, lambda body: _read_answer(body, response.headers, round_trip_ms, trace_id)
+        )
+
+    def record(self, event: Event) -> bool:
+        """Tell what a user did; the next answer for that user takes it into account.
+
+        Returns:
+            False if it is kept, but the next answer may come before it is in the user's history.
+        """
+        told = {
+            "event_id": f"console-{uuid.uuid4()}",
+            "user_id": event.user_id,
+            "item_id": event.item_id,
+            "kind": event.kind,
+        }
+        if event.recommendation_id:
+            told["recommendation_id"] = event.recommendation_id
+        response, _ = self._send(self._request("POST", "events", json={"events": [told]}))
+        return self._understand(response, lambda body: not body["is_deferred"])
+
+    def ladder(self) -> Ladder:
+        """The models that are served, with what was measured of them."""
+        response, _ = self._send(self._request("GET", "models"))
+        return self._understand(response, _read_ladder)
 
     def curl(self, question: Question) -> str:
         """The shell command that asks the same question; it names the key's variable, never the key."""
@@ -258,8 +335,35 @@ def _read_page(body: Any) -> tuple[list[CatalogueItem], int]:
     return items, int(body["total"])
 
 
-def _read_answer(body: Any, headers: Mapping[str, str], round_trip_ms: float) -> Answer:
+def _read_ladder(body: Any) -> Ladder:
+    return Ladder(
+        version=body["version"],
+        dataset=body["dataset"],
+        n_items=int(body["n_items"]),
+        serving=tuple(body["serving"]),
+        rungs=tuple(_read_rung(rung) for rung in body["ladder"]),
+    )
+
+
+def _read_rung(body: Any) -> Rung:
+    metrics = body["metrics"]
+    return Rung(
+        name=body["name"],
+        description=body["description"],
+        n_bytes=int(body["bytes"]),
+        n_parameters=int(body["parameters"]),
+        latency_ms=float(body["latency_ms"]),
+        ndcg=float(metrics["ndcg@10"]),
+        ndcg_low=metrics.get("ndcg@10_low"),
+        ndcg_high=metrics.get("ndcg@10_high"),
+        hit_rate=float(metrics["hr@10"]),
+    )
+
+
+def _read_answer(body: Any, headers: Mapping[str, str], round_trip_ms: float, trace_id: str) -> Answer:
     return Answer(
+        recommendation_id=body["recommendation_id"],
+        trace_id=trace_id,
         items=tuple(ScoredItem(item["id"], item["title"], float(item["score"])) for item in body["items"]),
         variant=body["model"]["variant"],
         version=body["model"]["version"],

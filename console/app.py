@@ -9,16 +9,21 @@ CONSOLE = Path(__file__).parent
 if str(CONSOLE.parent) not in sys.path:
     sys.path.append(str(CONSOLE.parent))  # `streamlit run` puts only this file's directory there
 
-from console.views import try_it  # noqa: E402
+from console.shell import View, run  # noqa: E402
 
-LOGO = CONSOLE / "logo.svg"
+VIEWS = (
+    View("overview", "Overview"),
+    View("latency", "Latency"),
+    View("cold_starts", "Cold starts"),
+    View("concurrency", "Concurrency"),
+    View("contention", "Contention"),
+    View("cost", "Cost"),
+    View("planner", "Planner"),
+    View("models", "Models"),
+    View("trace", "Trace"),
+    View("try_it", "Try it", has_bar=False),
+)
 
 st.set_page_config(page_title="Recserve", page_icon=str(CONSOLE / "icon.svg"), layout="wide")
-st.html(CONSOLE / "style.css")
-st.logo(str(LOGO), size="large")
-
-page = st.navigation(
-    {"": [st.Page(try_it.show, title="Try it", icon=":material/movie:", url_path="try-it", default=True)]},
-    position="top",
-)
-page.run()
+st.logo(str(CONSOLE / "logo.svg"), size="large")
+run(VIEWS)

@@ -2,13 +2,32 @@
 
 import os
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from html import escape
 
 import streamlit as st
 
-from console.api import Address, Answer, Api, ApiError, CatalogueItem, ItemId, Question, read_address
-from console.charts import phase_bar, ranking
+from console.api import (
+    Address,
+    Answer,
+    Api,
+    ApiError,
+    CatalogueItem,
+    Event,
+    EventKind,
+    ItemId,
+    Question,
+    ScoredItem,
+    read_address,
+)
+from console.charts.answers import moves, phase_bar, ranked, what_changed
 from console.links import MAX_FILMS, MAX_K, MAX_USER_ID_LENGTH, read_link, write_link
+from console.page import current_palette
+from console.pieces import anchor
+from console.scope import Selection, link_to, resolve
+from console.settings import settings
 
 MAX_OPTIONS = 10_000
 CATALOGUE_TTL_S = 300
@@ -16,6 +35,13 @@ SLOW_MS = 1000.0
 "From here on, an answer's time deserves a sentence."
 
 BY_FILMS, BY_USER = "By films", "By user id"
+DEEDS: Mapping[EventKind, tuple[str, str]] = {
+    "view": ("Watched", ":material/visibility:"),
+    "add": ("Liked", ":material/favorite:"),
+}
+"What a user can do with an item, by the kind of event that tells it."
+TRACE_WITHIN = timedelta(minutes=5)
+"Of the answer, either way: what its trace's link covers."
 
 BASES = {
     "history": "Personalised from {whom}.",
@@ -26,6 +52,18 @@ BASES = {
     "no_known_items": "The catalogue holds none of the films in this history, so these are the most "
     "popular ones.",
 }
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """A list that was shown, and the one before it."""
+
+    question: Question
+    items: tuple[ScoredItem, ...]
+    before: tuple[ScoredItem, ...] | None = None
+    "None where the list before was for somebody else, or of another length."
+    deed: str = ""
+    "What was done in between, if it was done here."
 
 
 def show() -> None:
@@ -54,6 +92,7 @@ def show() -> None:
         with st.container(key="making"):
             if answer is not None:
                 show_timing(answer)
+                show_trace_link(answer)
             if question is not None:
                 with st.expander("Call it yourself", icon=":material/terminal:"):
                     st.code(api.curl(question), language="bash", wrap_lines=True)
@@ -163,8 +202,110 @@ def show_answer(
     whom = "this user's history" if question.user_id else "the films you chose"
     remarks = " ".join([BASES.get(answer.basis, "").format(whom=whom), *_remarks(answer)])
     st.caption(f"{remarks}  \nModel **{answer.variant}**, version {answer.version}")
-    st.html(ranking(answer.items, catalogue))
+    shown = _remember(question, answer.items)
+    _say_changes(shown)
+    _list_items(api, question, answer, catalogue, shown.before)
     return answer
+
+
+def _remember(question: Question, items: tuple[ScoredItem, ...]) -> Shown:
+    """Keep what is shown, beside the list before it if both are for the same person."""
+    last: Shown | None = st.session_state.get("shown")
+    deed = st.session_state.pop("deed", "")
+    same_person = (
+        last is not None and last.question.user_id == question.user_id and last.question.k == question.k
+    )
+    if last is None or not same_person:
+        shown = Shown(question, items)
+    elif deed or _ids(last.items) != _ids(items):
+        shown = Shown(question, items, last.items, deed)
+    else:
+        shown = Shown(question, items, last.before, last.deed)
+    st.session_state["shown"] = shown
+    return shown
+
+
+def _say_changes(shown: Shown) -> None:
+    if "event_refused" in st.session_state:
+        err: ApiError = st.session_state.pop("event_refused")
+        st.warning(f"**{err.what}**  \n{err.remedy}", icon=":material/sync_problem:")
+        if err.detail:
+            st.text(f"The API says: {err.detail}")
+        return
+    if st.session_state.pop("event_deferred", False):
+        st.warning(
+            "The event is kept, but the store of histories does not answer: the list may not show it yet.",
+            icon=":material/schedule:",
+        )
+    if shown.before is not None:
+        changed = what_changed(shown.before, shown.items)
+        said = f"<strong>{escape(shown.deed)}:</strong> {escape(changed)}" if shown.deed else escape(changed)
+        st.html(f'<p class="changed" role="status">{said[:1].upper() + said[1:]}</p>')
+
+
+def _list_items(
+    api: Api,
+    question: Question,
+    answer: Answer,
+    catalogue: Mapping[ItemId, CatalogueItem],
+    before: Sequence[ScoredItem] | None,
+) -> None:
+    """The items, each with what the user can do with it."""
+    best = max((item.score for item in answer.items), default=0.0)
+    how = moves(_ids(before), _ids(answer.items)) if before is not None else [None] * len(answer.items)
+    is_full = len(question.history) >= MAX_FILMS
+    with st.container(key="ranking"):
+        for rank, (item, move) in enumerate(zip(answer.items, how, strict=True), start=1):
+            with st.container(
+                key=f"ranked-{rank}", horizontal=True, vertical_alignment="center", gap="xxsmall"
+            ):
+                known = catalogue.get(item.id)
+                st.html(ranked(rank, item, best, genres=known.genres if known else (), move=move))
+                if question.user_id:
+                    for kind, (deed, icon) in DEEDS.items():
+                        st.button(
+                            f"{deed} {item.title}",
+                            icon=icon,
+                            type="tertiary",
+                            key=f"{kind}-{item.id}",
+                            help=f"{deed} it: tell the API, and see the next list",
+                            on_click=_tell,
+                            args=(api, question.user_id, item, kind, answer.recommendation_id),
+                        )
+                else:
+                    st.button(
+                        f"Liked {item.title}",
+                        icon=DEEDS["add"][1],
+                        type="tertiary",
+                        key=f"liked-{item.id}",
+                        help=f"{MAX_FILMS} films are chosen already; take one away first"
+                        if is_full
+                        else "Liked it: add it to the films, and see the next list",
+                        disabled=is_full or item.id not in catalogue,
+                        on_click=_add_film,
+                        args=(item,),
+                    )
+
+
+def _tell(api: Api, user_id: str, item: ScoredItem, kind: EventKind, recommendation_id: str) -> None:
+    """Post what the user did; the run that follows asks for the next list."""
+    event = Event(user_id=user_id, item_id=item.id, kind=kind, recommendation_id=recommendation_id)
+    try:
+        st.session_state["event_deferred"] = not api.record(event)
+    except ApiError as err:
+        st.session_state["event_refused"] = err
+        return
+    st.session_state["deed"] = f"{DEEDS[kind][0]} {item.title}"
+
+
+def _add_film(item: ScoredItem) -> None:
+    """Nobody is named, so there is no event: the film joins those that are asked about."""
+    st.session_state["films"] = [*st.session_state["films"], item.id]
+    st.session_state["deed"] = f"{DEEDS['add'][0]} {item.title}"
+
+
+def _ids(items: Sequence[ScoredItem]) -> list[ItemId]:
+    return [item.id for item in items]
 
 
 def _remarks(answer: Answer) -> list[str]:
@@ -206,7 +347,21 @@ def show_timing(answer: Answer) -> None:
         f"{max(answer.round_trip_ms - answer.server_ms, 0):.1f} ms",
         help="The rest: network, Functions host, and this console's own HTTP client.",
     )
-    st.altair_chart(phase_bar(answer.phases), width="stretch")
+    st.altair_chart(phase_bar(answer.phases, current_palette()), width="stretch")
+
+
+def show_trace_link(answer: Answer) -> None:
+    """Where telemetry tells what happened in this answer; nothing where there is no telemetry."""
+    sources = settings().sources
+    if not sources or not answer.trace_id:
+        return
+    now = datetime.now(UTC)
+    around = Selection(since=now - TRACE_WITHIN, until=now + TRACE_WITHIN)
+    link = link_to("trace", resolve(around, sources, now), trace=answer.trace_id)
+    st.html(
+        f'<p class="trace-of-answer">{anchor("Open the trace of this answer", link)}: every phase, and its '
+        "instance at that moment. Telemetry has it after some seconds, in Azure after a few minutes.</p>"
+    )
 
 
 def show_error(err: ApiError) -> None:

@@ -7,7 +7,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -16,8 +16,13 @@ from pathlib import Path
 import httpx
 import pytest
 import streamlit as st
+from streamlit.testing.v1 import AppTest
+
+from console.settings import settings
+from tests.emulator.app_insights.emulator_process import EmulatorProcess
 
 REPOSITORY = Path(__file__).parents[2]
+OpenConsole = Callable[..., AppTest]
 START_TIMEOUT_S = 30.0
 DEMO_USER = "user_id,item_id,timestamp\nana,260,1700000000\nana,1196,1700000060\n"
 
@@ -39,6 +44,31 @@ ANSWER = {
     "basis": "history",
     "n_unknown_items": 0,
     "cold_start": False,
+}
+
+MODELS = {
+    "version": "v1",
+    "dataset": "films",
+    "n_items": 5,
+    "serving": ["blend"],
+    "ladder": [
+        {
+            "name": "blend",
+            "description": "a network",
+            "bytes": 2_000_000,
+            "parameters": 500_000,
+            "latency_ms": 0.2,
+            "metrics": {"ndcg@10": 0.09, "ndcg@10_low": 0.07, "ndcg@10_high": 0.11, "hr@10": 0.16},
+        },
+        {
+            "name": "counts",
+            "description": "a table",
+            "bytes": 43_000,
+            "parameters": 10_000,
+            "latency_ms": 0.06,
+            "metrics": {"ndcg@10": 0.07, "hr@10": 0.12},
+        },
+    ],
 }
 
 SERVER_TIMING = "startup;dur=0.008, admit;dur=0.105, state;dur=2.795, infer;dur=0.345"
@@ -116,9 +146,43 @@ def nowhere() -> str:
 
 
 @pytest.fixture(autouse=True)
-def _empty_caches() -> None:
+def _start_afresh(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("LOGS_URL", "WORKSPACES", "CONSOLE_ROLES"):
+        monkeypatch.delenv(f"RECSERVE_{name}", raising=False)
     st.cache_data.clear()
     st.cache_resource.clear()
+    settings.cache_clear()
+
+
+@pytest.fixture(scope="module")
+def telemetry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmulatorProcess]:
+    """An Application Insights emulator of the test module's own; `track` gives it records."""
+    running = EmulatorProcess(tmp_path_factory.mktemp("telemetry") / "data")
+    yield running
+    running.kill()
+
+
+@pytest.fixture
+def open_console(monkeypatch: pytest.MonkeyPatch) -> OpenConsole:
+    """Open one view in the console's shell; the app after its first run, which has not raised.
+
+    Its arguments: the view's module in `console.views`; the address of telemetry, if not the environment's; query
+    parameters of the link.
+    """
+
+    def open_at(view: str, logs_url: str | None = None, link: Mapping[str, str] = {}) -> AppTest:
+        if logs_url is not None:
+            monkeypatch.setenv("RECSERVE_LOGS_URL", logs_url)
+        monkeypatch.setattr("console.access._peer", lambda: None)  # AppTest has no connection to tell it from
+        script = f"from console.shell import View, run\nrun([View({view!r}, 'A view', has_bar={view != 'try_it'})])"
+        app = AppTest.from_string(script, default_timeout=20)
+        for name, value in link.items():
+            app.query_params[name] = value
+        app.run()
+        assert not app.exception, app.exception[0].stack_trace
+        return app
+
+    return open_at
 
 
 @pytest.fixture(scope="session")

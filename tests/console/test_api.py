@@ -4,8 +4,8 @@ import json
 
 import pytest
 
-from console.api import Address, Api, ApiError, Phase, Question, read_address, read_server_timing
-from tests.console.conftest import ANSWER, FILMS, Reply, StandIn
+from console.api import Address, Api, ApiError, Event, Phase, Question, read_address, read_server_timing
+from tests.console.conftest import ANSWER, FILMS, MODELS, Reply, StandIn
 
 QUESTION = Question(history=(260, 1196), k=5)
 
@@ -200,3 +200,46 @@ def test_server_that_is_something_else_is_recognised(stand_in: StandIn, reply: R
 )
 def test_server_timing_is_read_as_far_as_it_has_durations(header: str, phases: tuple[Phase, ...]) -> None:
     assert read_server_timing(header) == phases
+
+
+def test_question_begins_the_trace_that_the_answer_names(stand_in: StandIn) -> None:
+    answer = Api(Address(stand_in.url)).recommend(QUESTION)
+
+    _, _, headers, _ = stand_in.asked[-1]
+    version, trace_id, span_id, flags = headers["traceparent"].split("-")
+    assert (version, trace_id, flags) == ("00", answer.trace_id, "01")
+    assert len(span_id) == 16
+
+
+def test_event_is_posted_and_may_wait_for_the_store(stand_in: StandIn) -> None:
+    api = Api(Address(stand_in.url))
+    event = Event(user_id="ana", item_id=593, kind="add")
+
+    stand_in.replies["events"] = Reply({"n_new": 1, "is_deferred": False})
+    assert api.record(event)
+    stand_in.replies["events"] = Reply({"n_new": 0, "is_deferred": True})
+    assert not api.record(event)
+
+    first, second = (json.loads(body)["events"][0] for _, _, _, body in stand_in.asked[-2:])
+    assert first.pop("event_id") != second.pop("event_id")
+    assert first == second == {"user_id": "ana", "item_id": 593, "kind": "add"}
+
+
+def test_ladder_is_read_with_intervals_where_the_api_tells_them(stand_in: StandIn) -> None:
+    stand_in.replies["models"] = Reply(MODELS)
+
+    ladder = Api(Address(stand_in.url)).ladder()
+
+    assert (ladder.version, ladder.serving) == ("v1", ("blend",))
+    blend, counts = ladder.rungs
+    assert (blend.name, blend.n_bytes, blend.ndcg, blend.ndcg_low, blend.ndcg_high) == (
+        "blend", 2_000_000, 0.09, 0.07, 0.11,
+    )  # fmt: skip
+    assert counts.ndcg_low is None
+
+
+def test_ladder_of_a_stranger_is_refused(stand_in: StandIn) -> None:
+    stand_in.replies["models"] = Reply({"ladder": "none"})
+
+    with pytest.raises(ApiError, match="not a recommendation API"):
+        Api(Address(stand_in.url)).ladder()

@@ -1,28 +1,28 @@
 """The view "Try it", run by Streamlit without a browser: against the real service, and in every state."""
 
+import json
 import re
 from collections.abc import Callable
+from html import unescape
 
 import pytest
 import streamlit as st
 from streamlit.testing.v1 import AppTest
+from streamlit.testing.v1.element_tree import Button
 
 from console.views import try_it
-from tests.console.conftest import ANSWER, FILMS, REPOSITORY, Reply, StandIn
+from tests.console.conftest import ANSWER, FILMS, OpenConsole, Reply, StandIn
 
 Open = Callable[..., AppTest]
 
 
 @pytest.fixture
-def open_view(monkeypatch: pytest.MonkeyPatch) -> Open:
+def open_view(open_console: OpenConsole, monkeypatch: pytest.MonkeyPatch) -> Open:
     """Open the view for an API, at a link."""
 
     def open_at(url: str, **link: str) -> AppTest:
         monkeypatch.setenv("RECSERVE_API_URL", url)
-        app = AppTest.from_file(str(REPOSITORY / "console/app.py"), default_timeout=20)
-        for name, value in link.items():
-            app.query_params[name] = value
-        return settle(app.run())
+        return open_console("try_it", link=link)
 
     return open_at
 
@@ -34,14 +34,33 @@ def settle(app: AppTest) -> AppTest:
 
 
 def titles(app: AppTest) -> list[str]:
-    (table,) = [html.body for html in app.html if "<table" in html.body]
-    return re.findall(r'class="title">([^<]*)<', table)
+    """Of the list that is shown, best first."""
+    rows = (re.search(r'class="title">([^<]*)<', html.body) for html in app.html)
+    return [row[1] for row in rows if row]
+
+
+def marks(app: AppTest) -> list[str]:
+    """How each item of the list got to its place; empty for one that stayed."""
+    rows = [html.body for html in app.html if 'class="title"' in html.body]
+    found = (re.search(r'class="move move-(\w+)"', row) for row in rows)
+    return [mark[1] if mark else "" for mark in found]
+
+
+def changed(app: AppTest) -> str:
+    """What is said of the list before."""
+    found = (re.search(r'class="changed"[^>]*>(.*)</p>', html.body) for html in app.html)
+    return next((re.sub("<[^>]+>", "", said[1]) for said in found if said), "")
 
 
 def said(app: AppTest) -> str:
     """All sentences on the screen."""
     elements = [*app.info, *app.warning, *app.error, *app.caption, *app.text]
     return "\n".join(element.value for element in elements)
+
+
+def ask_again(app: AppTest) -> Button:
+    (button,) = [button for button in app.button if button.label == "Ask again"]
+    return button
 
 
 def test_screen_is_alive_at_once(open_view: Open, service_url: str) -> None:
@@ -191,7 +210,7 @@ def test_starting_api_is_asked_again_at_the_press_of_a_button(open_view: Open, s
     assert "The API says: the process is still starting" in said(app)
 
     stand_in.replies["health/ready"] = ready
-    settle(app.button[0].click().run())
+    settle(ask_again(app).click().run())
 
     assert titles(app) == ["Heat (1995)", "Heat &amp; Dust &lt;b&gt;"]
     assert app.multiselect(key="films").value == [356]
@@ -204,7 +223,7 @@ def test_busy_api_says_when_to_ask_again(open_view: Open, stand_in: StandIn) -> 
 
     assert "turned this question away.**  \nAsk again in 1 s." in said(app)
     assert app.multiselect(key="films").value
-    assert app.button[0].label == "Ask again"
+    assert ask_again(app)
 
 
 def test_refusal_is_shown_as_the_plain_text_it_is(open_view: Open, stand_in: StandIn) -> None:
@@ -254,3 +273,106 @@ def test_answer_says_what_it_rests_on(
     stand_in.replies["recommend"] = Reply(ANSWER | answer)
 
     assert sentence in said(open_view(stand_in.url))
+
+
+def test_liked_item_of_a_user_leaves_the_list_and_what_changed_is_marked(
+    open_view: Open, service_url: str
+) -> None:
+    app = open_view(service_url, user="ana")
+    before = titles(app)
+    assert set(marks(app)) == {""}
+
+    settle(button(app, f"Liked {unescape(before[0])}").click().run())
+
+    assert before[0] not in titles(app)
+    assert "new" in marks(app)
+    assert changed(app).startswith(f"Liked {before[0]}:")
+    assert f"gone: {before[0]}" in changed(app)
+
+
+def test_event_says_who_did_what_with_which_item_of_which_answer(open_view: Open, stand_in: StandIn) -> None:
+    stand_in.replies["events"] = Reply({"n_new": 1, "is_deferred": False})
+    app = open_view(stand_in.url, user="ana")
+
+    settle(button(app, "Watched Heat (1995)").click().run())
+
+    [posted] = [json.loads(body) for method, path, _, body in stand_in.asked if path == "/api/events"]
+    [event] = posted["events"]
+    assert event.pop("event_id").startswith("console-")
+    assert event == {
+        "user_id": "ana",
+        "item_id": 593,
+        "kind": "view",
+        "recommendation_id": ANSWER["recommendation_id"],
+    }
+    assert changed(app) == "Watched Heat (1995): the list stays as it was."
+
+
+def test_event_that_waits_for_the_store_is_said_to(open_view: Open, stand_in: StandIn) -> None:
+    stand_in.replies["events"] = Reply({"n_new": 0, "is_deferred": True})
+    app = open_view(stand_in.url, user="ana")
+
+    settle(button(app, "Watched Heat (1995)").click().run())
+
+    assert "the list may not show it yet" in said(app)
+
+
+def test_refused_event_is_explained_and_the_list_stays(open_view: Open, stand_in: StandIn) -> None:
+    stand_in.replies["events"] = Reply({"detail": "no room"}, 429, {"retry-after": "3"})
+    app = open_view(stand_in.url, user="ana")
+
+    settle(button(app, "Liked Heat (1995)").click().run())
+
+    assert "turned this question away.**  \nAsk again in 3 s." in said(app)
+    assert "The API says: no room" in said(app)
+    assert len(titles(app)) == 2
+
+
+def test_liked_film_joins_those_that_are_asked_about_without_an_event(
+    open_view: Open, stand_in: StandIn
+) -> None:
+    app = open_view(stand_in.url, items="356", k="2")
+
+    settle(button(app, "Liked Heat (1995)").click().run())
+
+    assert app.multiselect(key="films").value == [356, 593]
+    assert not any(path == "/api/events" for _, path, _, _ in stand_in.asked)
+    assert changed(app).startswith("Liked Heat (1995):")
+
+
+def test_list_of_another_length_is_not_compared(open_view: Open, service_url: str) -> None:
+    app = open_view(service_url)
+
+    settle(app.slider(key="k").set_value(3).run())
+
+    assert changed(app) == ""
+    assert set(marks(app)) == {""}
+
+
+def test_answer_links_to_its_trace_where_there_is_telemetry(
+    open_view: Open, stand_in: StandIn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RECSERVE_LOGS_URL", "http://127.0.0.1:9/v1")
+
+    app = open_view(stand_in.url)
+
+    asked = {
+        headers["traceparent"].split("-")[1] for _, path, headers, _ in stand_in.asked if "recommend" in path
+    }
+    [linked] = [found[1] for html in app.html if (found := re.search(r"trace=([0-9a-f]+)", html.body))]
+    assert linked in asked
+
+
+def test_answer_links_nowhere_without_telemetry(
+    open_view: Open, stand_in: StandIn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("RECSERVE_LOGS_URL", raising=False)
+
+    app = open_view(stand_in.url)
+
+    assert not any("trace=" in html.body for html in app.html)
+
+
+def button(app: AppTest, label: str) -> Button:
+    (found,) = [button for button in app.button if button.label == label]
+    return found
