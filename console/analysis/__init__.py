@@ -1,0 +1,1 @@
+"""What is computed from answers: pure, without Streamlit."""
