@@ -9,6 +9,8 @@ from urllib.parse import urlencode
 from console.formats import between
 from console.settings import Source
 
+FIRST_VIEW = "overview"
+"It has no path of its own: Streamlit serves the first page at the root."
 RANGES = {
     "15m": timedelta(minutes=15),
     "1h": timedelta(hours=1),
@@ -182,7 +184,8 @@ def link_to(
         kept |= {"from": write_moment(since), "to": write_moment(until)}
     own = {name: str(value) for name, value in parameters.items() if value not in (None, "")}
     query = urlencode(kept | own)
-    return view.replace("_", "-") + (f"?{query}" if query else "")
+    path = "./" if view == FIRST_VIEW else view.replace("_", "-")
+    return path + (f"?{query}" if query else "")
 
 
 def write_moment(at: datetime) -> str:

@@ -39,7 +39,9 @@ def run(views: Sequence[View]) -> None:
     """Draw the page that the address names, in its shell."""
     st.html(f"<style>{css_variables()}{_styles()}</style>")
     listed = [view for view in views if view.exists]
-    pages = [_page(view, is_first=view is listed[0]) for view in listed]
+    # The first page is at the root; who writes its name into the address means it too.
+    first, *others = listed
+    pages = [_page(first, is_root=True), *map(_page, others), _page(first, is_hidden=True)]
     page = st.navigation(pages, position="top")
     view = next(view for view in listed if view.title == page.title)
     try:
@@ -57,7 +59,7 @@ def run(views: Sequence[View]) -> None:
     page.run()
 
 
-def _page(view: View, *, is_first: bool) -> st.Page:
+def _page(view: View, *, is_root: bool = False, is_hidden: bool = False) -> st.Page:
     def show() -> None:
         module = import_module(f"console.views.{view.name}")
         if view.has_bar:
@@ -65,7 +67,13 @@ def _page(view: View, *, is_first: bool) -> st.Page:
         else:
             module.show()
 
-    return st.Page(show, title=view.title, url_path=view.name.replace("_", "-"), default=is_first)
+    return st.Page(
+        show,
+        title=view.title,
+        url_path="root" if is_root else view.name.replace("_", "-"),  # every page needs a name of its own
+        default=is_root,
+        visibility="hidden" if is_hidden else "visible",
+    )
 
 
 def _show_telemetry(sources: tuple[Source, ...], show: Callable[[], None]) -> None:

@@ -132,3 +132,9 @@ def test_moments_are_utc_to_the_millisecond() -> None:
     assert at is not None
     assert write_moment(at) == "2026-11-22T12:00:00.125Z"
     assert read_moment("2026-11-22T12:00:00") == NOW
+
+
+def test_link_to_the_first_view_leads_to_the_root() -> None:
+    scope = resolve(Selection(), SOURCES, NOW)
+
+    assert link_to("overview", scope).partition("?")[0] == "./"
