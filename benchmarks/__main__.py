@@ -1,5 +1,6 @@
 """`python -m benchmarks`: measure, and write what was measured."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
 
@@ -649,6 +650,59 @@ def incidents(
     print(path)
     if figures["named_right"] < len(figures["incidents"]):
         raise typer.Exit(3)
+
+
+@app.command()
+def console(
+    requests: Annotated[
+        list[int] | None, typer.Option(help="Request spans of a store; several may be named.")
+    ] = None,
+    hours: Annotated[int, typer.Option(min=1, help="Hours that they spread over.")] = 24,
+    rounds: Annotated[int, typer.Option(min=1, help="How often each view is opened.")] = 5,
+    store: Annotated[
+        list[str] | None, typer.Option(help="Folder of a store that is there; several may be named.")
+    ] = None,
+    screenshots: Annotated[
+        Path | None, typer.Option(help="Only take pictures of all views, from a replay, into this folder.")
+    ] = None,
+    minutes: Annotated[float, typer.Option(min=0, help="How long the replay runs before that.")] = 12.0,
+    url: Annotated[str, typer.Option(help="Of a running console, for pictures of it instead.")] = "",
+) -> None:
+    """Each view of the console in a real browser, until it is completely drawn; or pictures of all."""
+    from dataclasses import asdict
+
+    from benchmarks.chromium import Incomplete, NoChromium
+    from benchmarks.console import ConsoleBench, format_table, run
+    from benchmarks.results import write_result
+
+    def say(stage: str) -> None:
+        print(f"... {stage}", flush=True)
+
+    try:
+        if screenshots is not None:
+            _take_pictures(screenshots, minutes=minutes, url=url, say=say)
+            return
+        sizes = {"n_requests": tuple(requests)} if requests else {}
+        bench = ConsoleBench(n_hours=hours, n_rounds=rounds, stores=tuple(store or ()), **sizes)
+        figures = run(bench, say=say)
+    except (Incomplete, NoChromium) as err:
+        typer.echo(f"error: {err}", err=True)
+        raise typer.Exit(1) from err
+    path = write_result("console", settings=asdict(bench), figures=figures)
+    print(format_table(figures))
+    print(path)
+
+
+def _take_pictures(folder: Path, *, minutes: float, url: str, say: Callable[[str], None]) -> None:
+    from contextlib import nullcontext
+    from datetime import UTC, datetime, timedelta
+
+    from benchmarks.console_pictures import Running, replay, take
+
+    running = nullcontext(Running(url, datetime.now(UTC) - timedelta(minutes=minutes)))
+    with running if url else replay(minutes, say=say) as shown:
+        for path in take(shown, folder, say=say):
+            print(f"{path.stat().st_size / 1e3:4.0f} kB  {path}")
 
 
 if __name__ == "__main__":

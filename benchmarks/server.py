@@ -48,7 +48,7 @@ def serving(
     Raises:
         RuntimeError: it did not get ready; the message ends with its log.
     """
-    port = _free_port()
+    port = free_port()
     with log.open("w") as output:
         process = subprocess.Popen(
             [sys.executable, "-m", "emulator", "start", "--port", str(port), *options],
@@ -70,7 +70,7 @@ def serving(
             process.wait()
 
 
-def _free_port() -> int:
+def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]

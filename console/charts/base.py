@@ -10,7 +10,31 @@ from console.palette import Palette
 
 FONT = '"Source Sans", "Source Sans 3", sans-serif'
 FONT_SIZE_PX = 12
+JS_MARK = "--x_x--0_0--"
+"The browser runs what stands between two of them, as streamlit-echarts has it."
 Spec = dict[str, Any]
+
+
+class JavaScript(str):
+    """Code of ours within a spec."""
+
+    __slots__ = ()
+
+
+def javascript(code: str) -> JavaScript:
+    """Code that a spec holds: a formatter, or what draws a mark."""
+    return JavaScript(f"{JS_MARK}{code}{JS_MARK}")
+
+
+def without_foreign_code(spec: Any) -> Any:
+    """The spec, in which no text is code but our own: names in telemetry are anybody's."""
+    if isinstance(spec, dict):
+        return {name: without_foreign_code(each) for name, each in spec.items()}
+    if isinstance(spec, list | tuple):
+        return [without_foreign_code(each) for each in spec]
+    if isinstance(spec, str) and not isinstance(spec, JavaScript):
+        return spec.replace(JS_MARK, "…")
+    return spec
 
 
 def epoch_ms(times: NDArray[Any]) -> list[float]:
@@ -196,13 +220,10 @@ def _label(palette: Palette) -> Spec:
 
 
 def _js_number(unit: str) -> str:
-    """JavaScript for a number of the tooltip, marked as `JsCode` of streamlit-echarts marks it."""
+    """JavaScript for a number of the tooltip."""
     after = f" {unit}" if unit else ""
     code = (
         "function (v) { return v === null || v === undefined || Number.isNaN(v) ? '–' : "
         "Number(Number(v).toPrecision(3)).toLocaleString('en-GB') + " + repr(after) + "; }"
     )
-    return f"{JS_MARK}{code}{JS_MARK}"
-
-
-JS_MARK = "--x_x--0_0--"
+    return javascript(code)
