@@ -1,15 +1,25 @@
 """A client of the recommendation API: questions in, answers and sentences about failures out."""
 
-import re
 import shlex
 import time
 import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, TypeVar
+from typing import Any, TypeVar
 
 import httpx
 
+from console.api_values import (
+    Answer,
+    CatalogueItem,
+    Event,
+    Ladder,
+    Question,
+    read_answer,
+    read_ladder,
+    read_page,
+    read_problem,
+)
 from console.trace_ids import new_trace_id, trace_parent
 
 DEFAULT_URL = "http://127.0.0.1:7071/api"
@@ -17,9 +27,6 @@ CONNECT_TIMEOUT_S = 2.0
 ANSWER_TIMEOUT_S = 10.0
 PAGE_SIZE = 1000
 "The largest page of the catalogue that the API gives."
-
-ItemId = int | str
-EventKind = Literal["view", "click", "add", "purchase"]
 T = TypeVar("T")
 
 
@@ -31,105 +38,6 @@ class Address:
     "Up to and including the route prefix, without a slash at the end."
     key: str = ""
     "Function key; empty where the host asks for none."
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Question:
-    """Whom to recommend to: somebody who liked the items of `history`, or else a user by id."""
-
-    history: tuple[ItemId, ...] = ()
-    user_id: str = ""
-    k: int
-
-
-@dataclass(frozen=True, slots=True)
-class CatalogueItem:
-    id: ItemId
-    title: str
-    year: int | None
-    genres: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class ScoredItem:
-    id: ItemId
-    title: str
-    score: float
-    "Higher is better; comparable within one answer only."
-
-
-@dataclass(frozen=True, slots=True)
-class Phase:
-    """One phase of the server's work on a request."""
-
-    name: str
-    duration_ms: float
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Answer:
-    """Recommendations, and what they took."""
-
-    recommendation_id: str = ""
-    "What feedback on this answer quotes."
-    trace_id: str = ""
-    "Of the question, in telemetry."
-    items: tuple[ScoredItem, ...]
-    variant: str
-    version: str
-    basis: str
-    "What the answer rests on: `history`, `unknown_user`, `empty_history` or `no_known_items`."
-    n_unknown_items: int
-    cold_start: bool
-    round_trip_ms: float
-    "From sending the question to having read the whole answer."
-    phases: tuple[Phase, ...]
-    "In the order of time; empty where the server tells none."
-
-    @property
-    def server_ms(self) -> float:
-        return sum(phase.duration_ms for phase in self.phases)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Event:
-    """What a user did with an item of an answer."""
-
-    user_id: str
-    item_id: ItemId
-    kind: EventKind
-    recommendation_id: str = ""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Rung:
-    """One variant of the ladder, as it was measured when it was trained."""
-
-    name: str
-    description: str
-    n_bytes: int
-    n_parameters: int
-    latency_ms: float
-    "Median of one run for one user."
-    ndcg: float
-    "NDCG@10 on held-out interactions."
-    ndcg_low: float | None
-    ndcg_high: float | None
-    "With `ndcg_low` its 95 % interval; None where the API tells none."
-    hit_rate: float
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Ladder:
-    """The models that one process of the API has."""
-
-    version: str
-    dataset: str
-    n_items: int
-    serving: tuple[str, ...]
-    "Names of the rungs that answer; the first is the default."
-    rungs: tuple[Rung, ...]
-    "From best to cheapest."
 
 
 class ApiError(Exception):
@@ -180,7 +88,7 @@ class Api:
         while len(items) < min(total, limit):
             size = min(PAGE_SIZE, limit - len(items))
             response, _ = self._send(self._request("GET", f"items?limit={size}&offset={len(items)}"))
-            page, total = self._understand(response, _read_page)
+            page, total = self._understand(response, read_page)
             if not page:
                 break
             items += page
@@ -193,7 +101,7 @@ class Api:
         request.headers["traceparent"] = trace_parent(trace_id)
         response, round_trip_ms = self._send(request)
         return self._understand(
-            response, lambda body: _read_answer(body, response.headers, round_trip_ms, trace_id)
+            response, lambda body: read_answer(body, response.headers, round_trip_ms, trace_id)
         )
 
     def record(self, event: Event) -> bool:
@@ -216,7 +124,7 @@ class Api:
     def ladder(self) -> Ladder:
         """The models that are served, with what was measured of them."""
         response, _ = self._send(self._request("GET", "models"))
-        return self._understand(response, _read_ladder)
+        return self._understand(response, read_ladder)
 
     def curl(self, question: Question) -> str:
         """The shell command that asks the same question; it names the key's variable, never the key."""
@@ -285,7 +193,7 @@ class Api:
 
     def _refusal(self, response: httpx.Response) -> ApiError:
         """An error status as sentences; `detail` comes from problem details (RFC 9457)."""
-        detail = _read_problem(response)
+        detail = read_problem(response)
         match response.status_code:
             case 401 | 403:
                 return ApiError(
@@ -325,66 +233,3 @@ class Api:
                     "Change the question as it says below." if detail else "Its log says why.",
                     detail=detail,
                 )
-
-
-def _read_page(body: Any) -> tuple[list[CatalogueItem], int]:
-    items = [
-        CatalogueItem(item["id"], item["title"], item["year"], tuple(item["genres"]))
-        for item in body["items"]
-    ]
-    return items, int(body["total"])
-
-
-def _read_ladder(body: Any) -> Ladder:
-    return Ladder(
-        version=body["version"],
-        dataset=body["dataset"],
-        n_items=int(body["n_items"]),
-        serving=tuple(body["serving"]),
-        rungs=tuple(_read_rung(rung) for rung in body["ladder"]),
-    )
-
-
-def _read_rung(body: Any) -> Rung:
-    metrics = body["metrics"]
-    return Rung(
-        name=body["name"],
-        description=body["description"],
-        n_bytes=int(body["bytes"]),
-        n_parameters=int(body["parameters"]),
-        latency_ms=float(body["latency_ms"]),
-        ndcg=float(metrics["ndcg@10"]),
-        ndcg_low=metrics.get("ndcg@10_low"),
-        ndcg_high=metrics.get("ndcg@10_high"),
-        hit_rate=float(metrics["hr@10"]),
-    )
-
-
-def _read_answer(body: Any, headers: Mapping[str, str], round_trip_ms: float, trace_id: str) -> Answer:
-    return Answer(
-        recommendation_id=body["recommendation_id"],
-        trace_id=trace_id,
-        items=tuple(ScoredItem(item["id"], item["title"], float(item["score"])) for item in body["items"]),
-        variant=body["model"]["variant"],
-        version=body["model"]["version"],
-        basis=body["basis"],
-        n_unknown_items=int(body["n_unknown_items"]),
-        cold_start=bool(body["cold_start"]),
-        round_trip_ms=round_trip_ms,
-        phases=read_server_timing(headers.get("server-timing", "")),
-    )
-
-
-def read_server_timing(header: str) -> tuple[Phase, ...]:
-    """The phases of a `Server-Timing` header; entries without a duration are left out."""
-    entries = re.finditer(r"([\w-]+)[^,]*?;\s*dur=\"?(\d+(?:\.\d+)?)", header)
-    return tuple(Phase(name, float(duration_ms)) for name, duration_ms in (e.groups() for e in entries))
-
-
-def _read_problem(response: httpx.Response) -> str:
-    """The `detail` of problem details; empty where the response has none."""
-    try:
-        detail = response.json()["detail"]
-    except (ValueError, KeyError, TypeError):
-        return ""
-    return detail if isinstance(detail, str) else ""

@@ -10,7 +10,6 @@ from typing import Any
 
 import streamlit as st
 
-from console.asking import Question, ask
 from console.page import say
 from console.scope import (
     DEFAULT_RANGE,
@@ -27,6 +26,7 @@ from console.scope import (
     write_moment,
 )
 from console.settings import Source
+from console.status import Coverage, ask_coverage, read_coverage
 
 ALL = ""
 BOUND = ("range", "variant", "version", "refresh")
@@ -84,13 +84,12 @@ def begin_run(sources: tuple[Source, ...]) -> Scope:
 def show_bar(sources: tuple[Source, ...]) -> None:
     """Draw the bar."""
     scope = begin_run(sources)
-    served = _read_served(scope)
+    names = _names_of(scope)
     with st.container(key="bar", horizontal=True, vertical_alignment="center", gap="small"):
-        names = [source.name for source in sources]
-        if len(names) > 1:
+        if len(sources) > 1:
             st.selectbox(
                 "Workspace",
-                names,
+                [source.name for source in sources],
                 key="source",
                 label_visibility="collapsed",
                 icon=":material/database:",
@@ -99,7 +98,7 @@ def show_bar(sources: tuple[Source, ...]) -> None:
             )
         _show_range(scope)
         for name, icon in (("variant", ":material/layers:"), ("version", ":material/tag:")):
-            _show_choice(name, served.get(name, []), scope, icon=icon)
+            _show_choice(name, names.get(name, ()), scope, icon=icon)
         with st.container(
             key="bar-refresh",
             horizontal=True,
@@ -122,6 +121,12 @@ def show_bar(sources: tuple[Source, ...]) -> None:
     begin_run(sources)
 
 
+def remember_names(scope: Scope, coverage: Coverage) -> None:
+    """Keep what answered, for the bars that are drawn from now on."""
+    if not coverage.is_empty:
+        _known_names()[scope.workspace] = {"variant": coverage.variants, "version": coverage.versions}
+
+
 def refresh_s() -> int | None:
     """Seconds between two looks; None for never."""
     return REFRESHES[_selection().refresh]
@@ -140,12 +145,11 @@ def _selection() -> Selection:
     )
 
 
-def _show_choice(name: str, served: Sequence[str], scope: Scope, *, icon: str) -> None:
-    """A list of what answered in the range, and of what the link names: links outlive ranges."""
-    known = {value for value in served if value and "," not in value}
+def _show_choice(name: str, known: Sequence[str], scope: Scope, *, icon: str) -> None:
+    """A list of what answered lately, and of what the link names: links outlive ranges."""
     params = {name: st.query_params.get(name, "") or st.session_state.get(name, ALL)}
     linked, _ = read_params(params, (), scope.as_of)
-    options: list[str] = [ALL, *sorted((known | {getattr(linked, name)}) - {ALL})]
+    options: list[str] = [ALL, *sorted({*known, getattr(linked, name)} - {ALL})]
 
     def label(value: str) -> str:
         return value or f"All {name}s"
@@ -212,10 +216,17 @@ def _forget_absolute() -> None:
         st.query_params.pop(name, None)
 
 
-def _read_served(scope: Scope) -> dict[str, list[str]]:
-    """Variants and versions that answered in the range; none where that cannot be told."""
-    # One bucket for every latency: what is wanted are the names.
-    answer = ask(scope, served=Question("latency_by_variant", growth=1e9))["served"]
-    if not answer.has_rows:
-        return {}
-    return {name: list(answer.table.list(name)) for name in ("variant", "version")}
+@st.cache_resource(show_spinner=False)
+def _known_names() -> dict[Source | None, dict[str, tuple[str, ...]]]:
+    """Variants and versions that answered in a range that somebody has looked at last, by workspace."""
+    return {}
+
+
+def _names_of(scope: Scope) -> Mapping[str, Sequence[str]]:
+    """Variants and versions of the workspace; none where that cannot be told.
+
+    A bar that waited for those of its own range would keep all of the page waiting: only the first does.
+    """
+    if scope.workspace not in _known_names():
+        remember_names(scope, read_coverage(ask_coverage(scope).result()))
+    return _known_names().get(scope.workspace, {})

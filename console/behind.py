@@ -7,16 +7,14 @@ from html import escape
 import streamlit as st
 
 from console.asking import Answer, Question, ask
+from console.charts.requests import wait_table
 from console.failures import Failure
-from console.formats import between, clock
+from console.formats import between
 from console.page import Click, Region, say
-from console.pieces import Cell, Column, Tone, anchor, data_table
+from console.pieces import anchor
 from console.scope import Scope, link_to
-from console.telemetry import Table
 
 N_ROWS = 8
-OUTCOME_TONES: dict[str, Tone] = {"ok": "quiet", "shed": "warn"}
-"All others are failures."
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,45 +60,9 @@ def show_requests_behind(place: Place, scope: Scope, width: timedelta) -> None:
         + "</p>"
     )
     if answer.has_rows:
-        st.html(request_table(answer.table, scope, label="Slowest requests of the interval"))
+        st.html(wait_table(scope, answer.table, most=N_ROWS, label="Slowest requests of the interval"))
     else:
         say("No request of this instance was kept in that interval.", compact=True)
-
-
-def request_table(table: Table, scope: Scope, *, label: str, n: int = N_ROWS) -> str:
-    """Rows of `slow_requests.kql` as HTML, the first n."""
-    rows = [
-        [
-            Cell(
-                clock(row["at"]),
-                href=link_to("trace", scope, trace=row["trace"]),
-                help="Open this request's trace",
-            ),
-            row["duration_ms"],
-            row["wait_ms"],
-            row["queue_ms"],
-            row["state_ms"],
-            row["infer_ms"],
-            row["in_flight"],
-            Cell(row["outcome"] or "not told", tone=OUTCOME_TONES.get(row["outcome"], "bad")),
-            row["variant"] or "–",
-            row["instance"],
-        ]
-        for row in table.rows()[:n]
-    ]
-    columns = [
-        Column("At, UTC"),
-        Column("Took", unit="ms", is_number=True),
-        Column("Start", unit="ms", is_number=True),
-        Column("Queue", unit="ms", is_number=True),
-        Column("State", unit="ms", is_number=True),
-        Column("Model", unit="ms", is_number=True),
-        Column("In flight", is_number=True),
-        Column("Outcome"),
-        Column("Variant"),
-        Column("Instance"),
-    ]
-    return data_table(columns, rows, label=label)
 
 
 def failure_of_all(answers: dict[str, Answer]) -> Failure | None:

@@ -1,6 +1,7 @@
 """Numbers and times as the console writes them. What is not known is a dash."""
 
 import math
+import re
 from datetime import UTC, datetime, timedelta
 
 UNKNOWN = "–"
@@ -60,6 +61,23 @@ def age(length: timedelta) -> str:
         if seconds < bound:
             return f"{seconds / size:.0f} {unit}"
     return f"{seconds / 86_400:.0f} d"
+
+
+def length(width: timedelta) -> str:
+    """How wide an interval is: `30 s`, `5 min`."""
+    seconds = int(width.total_seconds())
+    return f"{seconds // 60} min" if seconds % 60 == 0 else f"{seconds} s"
+
+
+def apart(text: str) -> tuple[str, str]:
+    """Number and unit of a written figure, as a tile takes them: `41 ms` is `41` and `ms`."""
+    value, _, unit = text.partition(" ")
+    return value, unit
+
+
+def as_markdown(text: str) -> str:
+    """Text that Markdown shows as it is: no link, picture, icon, formula or emphasis comes of it."""
+    return re.sub(r"[\\`*_{}\[\]<#$~]|:(?=[\w/])", r"\\\g<0>", text)
 
 
 def clock(at: datetime) -> str:

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from urllib.parse import quote, unquote
 
-from console.api import ItemId, Question
+from console.api_values import ItemId, Question
 
 MAX_K = 20
 DEFAULT_K = 8

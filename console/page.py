@@ -11,11 +11,11 @@ import altair as alt
 import streamlit as st
 
 from console.asking import Answer
-from console.charts.base import FONT, FONT_SIZE_PX
+from console.charts.base import FONT, FONT_SIZE_PX, without_foreign_code
 from console.failures import Failure
 from console.formats import age, clock
 from console.palette import Palette, palette_of
-from console.pieces import Tone, badge
+from console.pieces import Tone, badge, nothing, panel_title
 
 T = TypeVar("T")
 NOTHING_IN_RANGE = "There is nothing of this in the time range."
@@ -102,7 +102,7 @@ def panel(
         if failure is not None:
             say(failure, compact=True)
         elif not asked[0].has_rows:
-            st.html(f'<div class="rs-empty">{escape(empty)}</div>')
+            st.html(nothing(empty))
         else:
             if partial is not None:
                 say(partial, compact=True)
@@ -147,7 +147,7 @@ def echart(
     # Its script is known to a server that runs, and not before: a module cannot import it.
     from streamlit_echarts import st_echarts  # type: ignore[import-untyped]
 
-    options = {"backgroundColor": "transparent"} | options
+    options = {"backgroundColor": "transparent"} | without_foreign_code(options)
     if label:
         options = options | {"aria": {"enabled": True, "label": {"description": label}}}
     events = {}
@@ -236,9 +236,7 @@ def _panel_head(title: str, unit: str, note: str, asked: Sequence[Answer], parti
         said = " and ".join(f"all {name}s" for name in ignored)
         remarks += badge(said, "quiet", help="This question cannot be narrowed to what the bar has chosen.")
     st.html(
-        f'<div class="rs-panel-head"><h2>{escape(title)}'
-        + (f' <span class="rs-unit">{escape(unit)}</span>' if unit else "")
-        + f"</h2>{remarks}</div>"
+        panel_title(title, unit=unit, remarks=remarks)
         + (f'<p class="rs-note">{escape(note)}</p>' if note else "")
     )
 

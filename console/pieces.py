@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
-from typing import Literal
+from typing import Literal, TypeAlias
 from urllib.parse import quote
 
 import numpy as np
@@ -12,6 +12,8 @@ from console.formats import UNKNOWN, number
 
 Tone = Literal["good", "warn", "bad", "info", "quiet"]
 SPARK_WIDTH, SPARK_HEIGHT = 120, 28
+EXTRAPOLATED = "EXTRAPOLATED: "
+"How the planner marks what was not measured; sentences say it themselves."
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +57,10 @@ class Cell:
     help: str = ""
     parts: Sequence[tuple[str, float]] = ()
     "Colours and shares of a whole, drawn as one bar in the place of the text, which is read aloud."
+
+
+Row: TypeAlias = list[Cell | str | float | None]
+"Cells of a table, in the order of its columns; numbers are written to three figures, None is a dash."
 
 
 def tiles(figures: Sequence[Tile]) -> str:
@@ -105,7 +111,7 @@ def data_table(
     """A table; where it is wider than its place, it scrolls sideways.
 
     Args:
-        rows: cells in the order of columns; numbers are written to three figures, None is a dash.
+        rows: each a `Row`.
         label: what a screen reader calls it.
     """
     head = "".join(
@@ -127,6 +133,36 @@ def data_table(
 def anchor(text: str, href: str, *, help: str = "") -> str:
     """A link within the console."""
     return f'<a href="{escape(href)}" target="_self"{_title(help)}>{escape(text)}</a>'
+
+
+def links(ways: Sequence[tuple[str, str]]) -> str:
+    """Links beside each other: what each says, and where it goes."""
+    return f'<span class="rs-links">{" · ".join(anchor(text, href) for text, href in ways)}</span>'
+
+
+def panel_title(title: str, *, unit: str = "", remarks: str = "") -> str:
+    """The head of a panel.
+
+    Args:
+        remarks: badges, as HTML.
+    """
+    return (
+        f'<div class="rs-panel-head"><h2>{escape(title)}'
+        + (f' <span class="rs-unit">{escape(unit)}</span>' if unit else "")
+        + f"</h2>{remarks}</div>"
+    )
+
+
+def nothing(why: str) -> str:
+    """What stands in the place of a chart that would be empty."""
+    return f'<div class="rs-empty">{escape(why)}</div>'
+
+
+def fine_print(sentences: Sequence[str], *, title: str = "") -> str:
+    """What a figure rests on, in small type."""
+    head = f"<p><b>{escape(title)}</b></p>" if title else ""
+    said = "".join(f"<p>{escape(text.replace(EXTRAPOLATED, ''))}</p>" for text in sentences)
+    return f'<div class="rs-fine">{head}{said}</div>'
 
 
 def _tile(tile: Tile) -> str:

@@ -28,6 +28,8 @@ LONGEST = timedelta(days=92)
 SHORTEST = timedelta(seconds=1)
 INTERVALS_S = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14_400, 43_200, 86_400)
 MOST_INTERVALS = 120
+YEARS = range(2000, 2100)
+"Of moments that a link may name: there is room before and after for what views look at around them."
 
 _NAME = re.compile(r"[\w./-]{1,64}")
 
@@ -196,14 +198,15 @@ def write_moment(at: datetime) -> str:
 
 
 def read_moment(text: str) -> datetime | None:
-    """The moment that ISO 8601 names, UTC where it says no zone; None where it names none."""
+    """The moment that ISO 8601 names, UTC where it says no zone; None where it names none, or none of `YEARS`."""
     if len(text) > 40:
         return None
     try:
         at = datetime.fromisoformat(text.replace(" ", "+"))
-        return at.replace(tzinfo=UTC) if at.tzinfo is None else at.astimezone(UTC)
+        at = at.replace(tzinfo=UTC) if at.tzinfo is None else at.astimezone(UTC)
     except (ValueError, OverflowError):
         return None
+    return at if at.year in YEARS else None
 
 
 def _read_moments(

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
@@ -10,13 +10,13 @@ from pathlib import Path
 import streamlit as st
 
 from console.access import check_access
-from console.asking import Question, ask, ask_later
-from console.bar import begin_run, refresh_s, show_bar, take_link
+from console.asking import Question, ask
+from console.bar import begin_run, refresh_s, remember_names, show_bar, take_link
 from console.page import say
 from console.palette import css_variables
 from console.scope import Scope
 from console.settings import SettingsError, Source, settings
-from console.status import LOOK_BACK, Coverage, badges, failed, read_coverage, remark
+from console.status import LOOK_BACK, Coverage, ask_coverage, badges, failed, read_coverage, remark
 
 CONSOLE = Path(__file__).parent
 
@@ -81,15 +81,16 @@ def _show_telemetry(sources: tuple[Source, ...], show: Callable[[], None]) -> No
     def body() -> None:
         scope = begin_run(sources)
         status = st.container(key="status")
-        ahead = timedelta(0) if scope.selection.is_absolute else timedelta(hours=1)
-        pending = ask_later(scope, until=scope.until + ahead, coverage=Question("coverage"))["coverage"]
+        pending = ask_coverage(scope)
         show()
         with status:
             answer = pending.result()
             if answer.failure is not None and answer.is_failed:
                 st.html(failed(answer.failure))
             else:
-                _show_status(scope, read_coverage(answer), answer.asked_at)
+                coverage = read_coverage(answer)
+                remember_names(scope, coverage)
+                _show_status(scope, coverage, answer.asked_at)
 
     body()
 

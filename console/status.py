@@ -1,10 +1,12 @@
 """What can be said of the telemetry as a whole: how old, how complete, how much of it was kept."""
 
+import json
 import math
+from concurrent.futures import Future
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from console.asking import Answer
+from console.asking import Answer, Question, ask_later
 from console.failures import Failure
 from console.formats import age, between, clock, moment, share, short
 from console.pieces import Tone, anchor, badge
@@ -29,10 +31,19 @@ class Coverage:
     "Requests that are there one by one."
     n_requests: float = 0
     "Requests that there were: as metrics count them, or else as the spans stand for."
+    variants: tuple[str, ...] = ()
+    "That answered."
+    versions: tuple[str, ...] = ()
 
     @property
     def is_empty(self) -> bool:
         return self.newest is None
+
+
+def ask_coverage(scope: Scope) -> Future[Answer]:
+    """Ask what is there in the scope's range, and in one that ends now, of the hour after it."""
+    ahead = timedelta(0) if scope.selection.is_absolute else timedelta(hours=1)
+    return ask_later(scope, until=scope.until + ahead, coverage=Question("coverage"))["coverage"]
 
 
 def read_coverage(answer: Answer) -> Coverage:
@@ -41,7 +52,14 @@ def read_coverage(answer: Answer) -> Coverage:
         return Coverage()
     [row] = answer.table.rows()[:1]
     counts = [_count(row[name]) for name in ("n_measured", "n_stood_for")]
-    return Coverage(row["oldest"], row["newest"], _count(row["n_spans"]), next(filter(None, counts), 0))
+    return Coverage(
+        row["oldest"],
+        row["newest"],
+        _count(row["n_spans"]),
+        next(filter(None, counts), 0),
+        _names(row["variants"]),
+        _names(row["versions"]),
+    )
 
 
 def badges(scope: Scope, coverage: Coverage, *, asked_at: datetime) -> str:
@@ -124,6 +142,12 @@ def _sampled(coverage: Coverage) -> str:
         "quiet",
         help="Ordinary requests are sampled, all others are kept; every figure is weighted to stand for all.",
     )
+
+
+def _names(text: str | None) -> tuple[str, ...]:
+    """Names in an array of JSON, in order; those of several at once, as of a batch of requests, are none."""
+    named = json.loads(text or "[]")
+    return tuple(sorted(name for name in named if name and "," not in name))
 
 
 def _count(value: float | None) -> float:

@@ -22,6 +22,8 @@ from planner.price_list import PriceList, read_prices
 DEFAULT_REGION = "eastus"
 CLASSES = ("active", "idle", "pre_warmed", "burst", "starting", "draining")
 TELEMETRY = "telemetry"
+WASTE = ("idle", "pre_warmed")
+"Classes of instances that stand by."
 TITLES: Mapping[str, str] = {
     "active": "Always ready, active",
     "idle": "Always ready, idle",
@@ -80,6 +82,11 @@ class Bill:
     def month_usd_of(self, *names: str) -> float:
         """Those lines' cost of a month."""
         return sum(part.month_usd for part in self.parts if part.name in names)
+
+    @property
+    def instances_month_usd(self) -> float | None:
+        """Without telemetry, which costs the same on every plan."""
+        return None if self.month_usd is None else self.month_usd - self.month_usd_of(TELEMETRY)
 
     @property
     def usd_per_1000_of_instances(self) -> float | None:

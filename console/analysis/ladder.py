@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from console.analysis.proportions import wilson
-from console.api import Ladder, Rung
+from console.api_values import Ladder, Rung
 from console.telemetry import Table, table_of
 
 BROWNOUT = "brownout"

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from console.analysis.quantiles import Quantile, quantile, share_above
+from console.analysis.quantiles import Quantile, quantile, quantiles_over_time, share_above
 from console.formats import ms
 from console.queries.histograms import mean_over_band
 from console.telemetry import Table
@@ -82,6 +82,24 @@ def overall(histogram: Table, share: float) -> Quantile | None:
     return quantile(histogram["bucket"], histogram["n_requests"], share, growth=GROWTH)
 
 
+def percentiles_over_time(histogram: Table) -> Table:
+    """p50, p95 and p99 of each window of `latency_histogram`, in the columns of `latency_percentiles`."""
+    if not histogram.n_rows:
+        return Table()
+    times, buckets, counts = (histogram[name] for name in ("interval_start", "bucket", "n_requests"))
+    distinct, places = np.unique(times, return_inverse=True)
+    of_share = [quantiles_over_time(times, buckets, counts, at, growth=GROWTH) for at in (0.5, 0.95, 0.99)]
+    return Table(
+        ("interval_start", "n_requests", "p50_ms", "p95_ms", "p99_ms"),
+        (distinct, np.bincount(places, counts, minlength=len(distinct)), *of_share),
+    )
+
+
+def value_of(found: Quantile | None) -> float:
+    """Milliseconds; NaN where there is no percentile."""
+    return found.value_ms if found is not None else float("nan")
+
+
 def phases_by_band(phases: Table) -> dict[str, dict[str, float]]:
     """Mean milliseconds by phase column, for each of `BANDS`; empty without requests."""
     rows = phases.rows()
@@ -155,7 +173,9 @@ def verdict(compared: Sequence[Compared]) -> str:
         return "No variant has answered enough requests to compare p99s"
     if len(known) == 1:
         return f"{known[0].label} alone has answered enough for a p99: {ms(known[0].p99.value_ms)}"
-    first, second = known[0], known[1]
-    if first.p99.low_ms > second.p99.high_ms:
+    first, *others = known
+    # Not the second by its p99: one with few requests may reach higher than that.
+    rival = max(others, key=lambda each: each.p99.high_ms)
+    if first.p99.low_ms > rival.p99.high_ms:
         return f"{first.label} has the longest tail: p99 {ms(first.p99.value_ms)}"
-    return f"The longest tails, {first.label} and {second.label}, cannot be told apart"
+    return f"The longest tails, {first.label} and {rival.label}, cannot be told apart"

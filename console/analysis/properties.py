@@ -3,7 +3,8 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from console.analysis.trace import ALL_PHASES, Span
+from console.analysis.trace import Span
+from console.analysis.trace_steps import ALL_PHASES
 from console.formats import ms, number, share
 
 GROUPS: Mapping[str, Mapping[str, tuple[str, str]]] = {

@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 import numpy as np
 from numpy.typing import NDArray
 
+from console.formats import ms, share
 from console.telemetry import Table
 
 Floats = NDArray[np.float64]
@@ -37,6 +38,10 @@ class Resource:
     @property
     def is_share(self) -> bool:
         return self.name != "loop_lag"
+
+    def written(self, value: float) -> str:
+        """A value with its unit."""
+        return share(value) if self.is_share else ms(value)
 
 
 @dataclass(frozen=True, slots=True)

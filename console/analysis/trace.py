@@ -1,30 +1,18 @@
-"""One operation as a story: its spans in order, what each phase took, and how the instance was just then."""
+"""One operation: its spans in order, and what it is about."""
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
 import numpy as np
 
-from console.analysis.latency import PHASES
 from console.telemetry import Table
 
-OTHER_PHASES: Mapping[str, str] = {"search": "searching the catalogue", "models": "loading models"}
-ALL_PHASES: Mapping[str, str] = {
-    name: PHASES.get(name) or OTHER_PHASES[name]
-    for name in ("startup", "admit", "state", "queue", "infer", "rank", "search", "models", "encode")
-}
-"What a phase is, in the order of time."
-FEWEST_MINUTES = 5
-"Below so many others, nobody can say what is normal."
-LEAST_MS = 0.0005
-"A phase below it was passed, not spent."
-SAMPLED_FOR = timedelta(minutes=1)
-"Metrics are sent once a minute, dated with its end."
-
+EDGE = timedelta(minutes=5)
+"An operation that began in a range may end so long after it."
 _ORDER = ("host", "cold_start", "request", "phase", "cold_start_phase", "shadow", "log", "exception")
 
 
@@ -49,20 +37,10 @@ class Span:
     def ended(self) -> datetime:
         return self.at + timedelta(milliseconds=self.duration_ms)
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Step:
-    """A bar of the waterfall."""
-
-    label: str
-    kind: str
-    "A span's, or `between` for the time between the host and the app."
-    colour: str
-    "Name of a phase; empty for what is none."
-    after_ms: float
-    "From the first span of the operation."
-    took_ms: float
-    meaning: str
+    @property
+    def waited_for_a_start(self) -> bool:
+        """It came while its process was still starting."""
+        return self.properties.get("recserve.impacted") == "True"
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,27 +92,6 @@ class Operation:
         return max(self.of_kind(kind), key=lambda span: span.duration_ms, default=None)
 
 
-@dataclass(frozen=True, slots=True)
-class Reading:
-    """One figure of an instance at a moment, against the rest of the time around it."""
-
-    now: float
-    normal: float
-    "Median of the other minutes; NaN where there are none."
-    rank: float
-    "Share of the other minutes that were lower."
-    n_others: int
-    before: tuple[float, ...]
-    "By minute, oldest first, up to the moment."
-
-    @property
-    def is_unusual(self) -> bool:
-        """Higher than nearly ever, and by half at least."""
-        return (
-            self.n_others >= FEWEST_MINUTES and self.rank >= 0.95 and self.now > 1.5 * max(self.normal, 1e-9)
-        )
-
-
 def read_operation(table: Table) -> Operation | None:
     """The spans of `trace`; None where it has no rows."""
     spans = [_span(row) for row in table.rows() if row["at"] is not None]
@@ -142,73 +99,6 @@ def read_operation(table: Table) -> Operation | None:
         return None
     ordered = sorted(_to_the_microsecond(spans), key=lambda span: (span.at, _rank(span)))
     return Operation(tuple(ordered))
-
-
-def phases_ms(request: Span) -> dict[str, float]:
-    """What a request's phases took, in the order of time; those that it has not are left out."""
-    known = {phase: request.measurements.get(f"{phase}_ms") for phase in ALL_PHASES}
-    return {phase: took for phase, took in known.items() if took is not None}
-
-
-def steps(operation: Operation) -> list[Step]:
-    """The waterfall: host, request, what lies between them, phases; a cold start with its phases likewise."""
-    zero = operation.began
-    found: list[Step] = []
-    for span in operation.spans:
-        if span.kind == "host":
-            found.append(_step(span, zero, "host", span.name))
-        elif span.kind == "request":
-            inside = _step(span, zero, f"{span.name} in the app", "From the app's first stamp to its last.")
-            if span is not operation.request:
-                found.append(inside)
-                continue
-            before, after = _between(operation.host_of(span), span, zero)
-            found += [*before, inside, *_phase_steps(operation, span, zero), *after]
-        elif span.kind == "cold_start":
-            found.append(_step(span, zero, "start of the process", "From the process's start to readiness."))
-        elif span.kind == "cold_start_phase":
-            found.append(_step(span, zero, span.name, "A part of the start."))
-        elif span.kind == "shadow":
-            found.append(
-                _step(span, zero, "shadow run", "Another model on the same input; nobody waits for it.")
-            )
-    return found
-
-
-def slowest_part(request: Span, typical: Mapping[str, float]) -> tuple[str, float, float] | None:
-    """The phase that took the most above the typical request: its name, what it took and what is typical, ms."""
-    spent = phases_ms(request)
-    if not spent:
-        return None
-    phase = max(spent, key=lambda name: spent[name] - typical.get(f"{name}_ms", 0.0))
-    return phase, spent[phase], typical.get(f"{phase}_ms", 0.0)
-
-
-def read_moment_of(table: Table, column: str, began: datetime, ended: datetime) -> Reading | None:
-    """A column of one instance's minutes at the operation; None where its minute is not there.
-
-    Args:
-        table: with `interval_start`, a minute each.
-    """
-    if not table.n_rows:
-        return None
-    starts, values = table["interval_start"], table[column]
-    first = np.datetime64(began.replace(tzinfo=None, second=0, microsecond=0), "us")
-    last = np.datetime64((ended + SAMPLED_FOR).replace(tzinfo=None), "us")
-    is_known = np.isfinite(values)
-    is_then = (starts >= first) & (starts <= last) & is_known
-    if not is_then.any():
-        return None
-    others = values[is_known & ~is_then]
-    now = float(values[is_then].max())
-    before = values[is_known & (starts <= last)]
-    return Reading(
-        now,
-        float(np.median(others)) if len(others) else float("nan"),
-        float((others < now).mean()) if len(others) else float("nan"),
-        len(others),
-        tuple(before[-30:].tolist()),
-    )
 
 
 def _span(row: Mapping[str, Any]) -> Span:
@@ -252,70 +142,6 @@ def _to_the_microsecond(spans: Sequence[Span]) -> list[Span]:
 def _rank(span: Span) -> int:
     """Of what begins at one moment, what holds the others comes first."""
     return _ORDER.index(span.kind) if span.kind in _ORDER else len(_ORDER)
-
-
-def _step(span: Span, zero: datetime, label: str, meaning: str, *, colour: str = "") -> Step:
-    return Step(
-        label=label,
-        kind=span.kind,
-        colour=colour,
-        after_ms=_ms(span.at - zero),
-        took_ms=span.duration_ms,
-        meaning=meaning,
-    )
-
-
-def _between(host: Span | None, request: Span, zero: datetime) -> tuple[list[Step], list[Step]]:
-    """What the host took before and after the app, where it took any."""
-    if host is None:
-        return [], []
-
-    def gap(label: str, since: datetime, until: datetime, meaning: str) -> list[Step]:
-        took_ms = _ms(until - since)
-        step = Step(
-            label=label,
-            kind="between",
-            colour="",
-            after_ms=_ms(since - zero),
-            took_ms=took_ms,
-            meaning=meaning,
-        )
-        return [step] if took_ms >= LEAST_MS else []
-
-    return (
-        gap(
-            "host to app",
-            host.at,
-            request.at,
-            "The host takes the request and hands it to the app's process.",
-        ),
-        gap("app to host", request.ended, host.ended, "The host takes the answer and sends it."),
-    )
-
-
-def _phase_steps(operation: Operation, request: Span, zero: datetime) -> Iterable[Step]:
-    if operation.has_phase_spans:
-        for span in operation.of_kind("phase"):
-            if span.parent_id in ("", request.id) and span.duration_ms >= LEAST_MS:
-                yield _step(span, zero, span.name, ALL_PHASES.get(span.name, ""), colour=span.name)
-        return
-    after_ms = _ms(request.at - zero)
-    for phase, took_ms in phases_ms(request).items():
-        if took_ms < LEAST_MS:
-            continue
-        yield Step(
-            label=phase,
-            kind="phase",
-            colour=phase,
-            after_ms=after_ms,
-            took_ms=took_ms,
-            meaning=ALL_PHASES[phase],
-        )
-        after_ms += took_ms
-
-
-def _ms(length: timedelta) -> float:
-    return length / timedelta(milliseconds=1)
 
 
 def _object(text: str | None) -> Mapping[str, Any]:

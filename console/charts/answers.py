@@ -7,7 +7,7 @@ from typing import Literal
 
 import altair as alt
 
-from console.api import ItemId, Phase, ScoredItem
+from console.api_values import ItemId, Phase, ScoredItem
 from console.palette import Palette
 
 PHASES = {

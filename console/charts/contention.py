@@ -19,7 +19,7 @@ from console.charts.base import (
     tooltip,
 )
 from console.charts.log_axes import log_axis
-from console.formats import ms, share
+from console.formats import ms
 from console.palette import Palette
 from console.telemetry import Table
 
@@ -48,7 +48,7 @@ def resource_heatmap(table: Table, resource: Resource, palette: Palette, *, inte
     rows = {instance: row for row, instance in enumerate(instances)}
     moments = _moments(starts, "%d %b %H:%M")
     cells = [
-        [int(column), rows[instance], float(f"{value:.4g}"), start, instance, _said(resource, value), at]
+        [int(column), rows[instance], float(f"{value:.4g}"), start, instance, resource.written(value), at]
         for column, instance, value, start, at in zip(
             columns, table["instance"].tolist(), values, starts.tolist(), moments, strict=True
         )
@@ -75,7 +75,7 @@ def resource_heatmap(table: Table, resource: Resource, palette: Palette, *, inte
             "itemWidth": 10,
             "itemHeight": 160,
             "precision": 2,
-            "text": [f"saturated: {_said(resource, resource.mark)}", "0"],
+            "text": [f"saturated: {resource.written(resource.mark)}", "0"],
             "textGap": 8,
             "textStyle": {"color": palette.muted, "fontSize": FONT_SIZE_PX},
             "inRange": {"color": list(palette.scale)},
@@ -182,10 +182,6 @@ def resource_spark(times: NDArray[Any], most: NDArray[Any]) -> list[float]:
         return [float(value) for value in most]
     parts = np.array_split(most, 60)
     return [float(np.nanmax(part)) if np.isfinite(part).any() else float("nan") for part in parts]
-
-
-def _said(resource: Resource, value: float) -> str:
-    return share(value) if resource.is_share else ms(value)
 
 
 def _round_times(palette: Palette, edges_ms: NDArray[Any]) -> Spec:

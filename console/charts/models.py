@@ -7,7 +7,7 @@ import altair as alt
 import numpy as np
 
 from console.analysis.ladder import BROWNOUT, Following, frontier
-from console.api import Rung
+from console.api_values import Rung
 from console.charts.base import Spec, bars, epoch_ms, line, time_chart
 from console.formats import number, share
 from console.palette import Palette

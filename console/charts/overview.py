@@ -10,15 +10,16 @@ from console.analysis.changes import INSTANCES, KINDS, LANES, RELEASES, Change
 from console.analysis.slo import Worst
 from console.charts.base import (
     FONT_SIZE_PX,
-    JS_MARK,
     Spec,
     epoch_ms,
+    javascript,
     line,
     threshold,
     time_axis,
     time_chart,
     value_axis,
 )
+from console.charts.log_axes import step_below
 from console.palette import Palette
 from console.telemetry import Table
 
@@ -41,7 +42,7 @@ def latency_over_time(
     """Percentiles on a log scale with the SLO, the worst minute and releases; below, a lane for each sort of change.
 
     Args:
-        latency: the answer to `latency_percentiles`.
+        latency: percentiles over time, in the columns of `latency_percentiles`.
         since: with `until`, the range: the axis shows all of it.
     """
     times_ms = epoch_ms(latency["interval_start"])
@@ -147,7 +148,7 @@ def _change_marks(changes: Sequence[Change], palette: Palette) -> list[Spec]:
 
 def _count_of() -> str:
     """JavaScript: how many changes a mark is."""
-    return f"{JS_MARK}function (v) {{ return v > 1 ? '× ' + v : ''; }}{JS_MARK}"
+    return javascript("function (v) { return v > 1 ? '× ' + v : ''; }")
 
 
 def _floor(percentiles: Mapping[str, NDArray[np.float64]]) -> float | None:
@@ -155,6 +156,4 @@ def _floor(percentiles: Mapping[str, NDArray[np.float64]]) -> float | None:
     known = np.concatenate([values[np.isfinite(values) & (values > 0)] for values in percentiles.values()])
     if not known.size:
         return None
-    low = float(known.min())
-    power = 10.0 ** np.floor(np.log10(low))
-    return float(max(step * power for step in (1, 2, 5) if step * power <= low))
+    return step_below(float(known.min()))

@@ -9,7 +9,7 @@ from console.analysis.slo import Kept, Promise, Worst
 from console.analysis.tail import FEW, Contributor
 from console.formats import between, clock, moment, ms, share, short
 from console.palette import Palette
-from console.pieces import Cell, Column, anchor, data_table, legend
+from console.pieces import Cell, Column, Row, anchor, data_table, legend, nothing
 from console.scope import Scope, link_to
 
 MINUTE = timedelta(minutes=1)
@@ -38,8 +38,8 @@ def causes_note(contributors: Sequence[Contributor], promise: Promise) -> str:
 def causes_table(scope: Scope, contributors: Sequence[Contributor], palette: Palette) -> str:
     """The ranking as a bar and a table, each cause linked to the view that looks into it."""
     if not contributors:
-        return '<div class="rs-empty">No answer was later than promised.</div>'
-    rows: list[list[Cell | str | float | None]] = [
+        return nothing("No answer was later than promised.")
+    rows: list[Row] = [
         [
             Cell(
                 each.cause.title, href=link_to(each.cause.view, scope), help=f"Open {each.cause.view_title}"
@@ -102,7 +102,7 @@ def worst_note(scope: Scope, worst: Worst | None) -> str:
 def changes_table(scope: Scope, changes: Sequence[Change]) -> str:
     """The newest changes, each linked to the latency around it."""
     is_one_day = scope.since.date() == scope.until.date()
-    rows: list[list[Cell | str | float | None]] = [
+    rows: list[Row] = [
         [
             Cell(
                 _at(change.since, is_one_day=is_one_day),

@@ -1,12 +1,12 @@
 """Plans by what they cost and what users feel, and how wrong predictions were."""
 
-import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import altair as alt
 
 from console.analysis.plan_question import PlanAnswer, Point
+from console.charts.log_axes import ticks_between
 from console.formats import share
 from console.palette import Palette
 
@@ -69,7 +69,7 @@ def plans_chart(
         "p99_ms:Q",
         title="p99, ms (log)",
         scale=alt.Scale(type="log", domain=[bottom_ms, top_ms * 1.08], nice=False, clamp=True),
-        axis=alt.Axis(format="~g", values=log_ticks(bottom_ms, top_ms), domain=False, labelOverlap=True),
+        axis=alt.Axis(format="~g", values=ticks_between(bottom_ms, top_ms), domain=False, labelOverlap=True),
     )
     # One colour for the ladder's own range of quality: what is given away is seen by paleness.
     quality = alt.Color(
@@ -159,13 +159,6 @@ def quality_scale(answer: PlanAnswer, palette: Palette) -> str:
         f'<div class="rs-legend"><span>{name} {told[0]}<i class="rs-gradient" '
         f'style="background:linear-gradient(90deg,{palette.warn},{palette.accent})"></i>{told[1]}</span></div>'
     )
-
-
-def log_ticks(low: float, high: float) -> list[float]:
-    """1, 2 and 5 times the powers of ten between two positive numbers."""
-    decades = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
-    ticks = [step * 10.0**decade for decade in decades for step in (1, 2, 5)]
-    return [tick for tick in ticks if low <= tick <= high]
 
 
 def p99_of(point: Point) -> float | None:

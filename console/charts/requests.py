@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from console.analysis.latency import PHASES
-from console.formats import UNKNOWN, ms, number, share
-from console.pieces import Cell, Column, Tone, data_table
+from console.formats import UNKNOWN, clock, ms, number, share
+from console.pieces import Cell, Column, Row, Tone, data_table
 from console.scope import Scope, link_to
 from console.telemetry import Table
 
@@ -21,9 +21,12 @@ REASONS: Mapping[str, tuple[str, Tone, str]] = {
 }
 "Why a span exists: its badge, tone and what that means."
 
+OUTCOME_TONES: Mapping[str, Tone] = {"ok": "quiet", "shed": "warn"}
+"All others are failures."
+
 
 def request_table(scope: Scope, table: Table, *, most: int) -> str:
-    """The first rows of `slow_requests`."""
+    """The first rows of `slow_requests`, with what each spent its time on as a bar."""
     columns = [
         Column("Trace"),
         Column("Began, UTC"),
@@ -40,7 +43,43 @@ def request_table(scope: Scope, table: Table, *, most: int) -> str:
     return data_table(columns, [_row(scope, row) for row in shown], label="Requests, the slowest first")
 
 
-def _row(scope: Scope, row: Mapping[str, Any]) -> list[Cell | str | float | None]:
+def wait_table(scope: Scope, table: Table, *, most: int, label: str) -> str:
+    """The first rows of `slow_requests`, with what each waited for in milliseconds."""
+    rows: list[Row] = [
+        [
+            Cell(
+                clock(row["at"]),
+                href=link_to("trace", scope, trace=row["trace"]),
+                help="Open this request's trace",
+            ),
+            row["duration_ms"],
+            row["wait_ms"],
+            row["queue_ms"],
+            row["state_ms"],
+            row["infer_ms"],
+            row["in_flight"],
+            Cell(row["outcome"] or "not told", tone=OUTCOME_TONES.get(row["outcome"], "bad")),
+            row["variant"] or UNKNOWN,
+            row["instance"],
+        ]
+        for row in table.rows()[:most]
+    ]
+    columns = [
+        Column("At, UTC"),
+        Column("Took", unit="ms", is_number=True),
+        Column("Start", unit="ms", is_number=True),
+        Column("Queue", unit="ms", is_number=True),
+        Column("State", unit="ms", is_number=True),
+        Column("Model", unit="ms", is_number=True),
+        Column("In flight", is_number=True),
+        Column("Outcome"),
+        Column("Variant"),
+        Column("Instance"),
+    ]
+    return data_table(columns, rows, label=label)
+
+
+def _row(scope: Scope, row: Mapping[str, Any]) -> Row:
     spent = {phase: row[f"{phase}_ms"] or 0.0 for phase in PHASES}
     phase, longest_ms = max(spent.items(), key=lambda each: each[1])
     total_ms = max(row["duration_ms"] or 0.0, sum(spent.values()), 1e-9)

@@ -2,16 +2,19 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from datetime import timedelta
 from html import escape
 from typing import Any
 
 import altair as alt
 
 from console.analysis.properties import Property
-from console.analysis.trace import ALL_PHASES, LEAST_MS, Step
+from console.analysis.trace import Operation
+from console.analysis.trace_steps import ALL_PHASES, LEAST_MS, Step
 from console.charts.base import FONT_SIZE_PX
 from console.formats import ms
 from console.palette import Palette
+from console.pieces import Column, Row, data_table
 from console.telemetry import Table
 
 ROW_HEIGHT_PX = 24
@@ -150,6 +153,19 @@ def property_list(groups: Mapping[str, Sequence[Property]]) -> str:
         )
         + "</div>"
     )
+
+
+def log_table(operation: Operation) -> str:
+    rows: list[Row] = [
+        [
+            (span.at - operation.began) / timedelta(milliseconds=1),
+            span.kind,
+            span.name,
+        ]
+        for span in operation.told
+    ]
+    columns = [Column("After", unit="ms", is_number=True), Column("Kind"), Column("Text")]
+    return data_table(columns, rows, label="Logs and exceptions of the operation")
 
 
 def _compared_phases(spent: Mapping[str, float], typical: Mapping[str, float]) -> list[str]:

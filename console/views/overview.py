@@ -6,7 +6,7 @@ import streamlit as st
 
 from console.analysis.bill import Bill, bill_of, sku_of
 from console.analysis.changes import gather, tally
-from console.analysis.latency import GROWTH
+from console.analysis.latency import GROWTH, percentiles_over_time
 from console.analysis.slo import PAGE_AT, Promise, kept_of, with_held, worst_of
 from console.analysis.tail import rank
 from console.analysis.verdict import verdict
@@ -21,8 +21,8 @@ from console.charts.overview_tables import (
     refused_note,
     worst_note,
 )
-from console.charts.overview_tiles import promise_tiles, traffic_tiles
 from console.page import current_palette, echart, heading, panel, panel_row, say
+from console.panels.overview_tiles import promise_tiles, traffic_tiles
 from console.pieces import tiles
 from console.settings import settings
 from console.telemetry import Table
@@ -58,8 +58,7 @@ def show() -> None:
         requests=Question("requests", interval=width, **of_all),
         held=Question("held", interval=width),
         causes=Question("tail_causes"),
-        latency=Question("latency_percentiles"),
-        histogram=Question("latency_histogram", growth=GROWTH, interval=scope.until - scope.since),
+        histogram=Question("latency_histogram", growth=GROWTH),
         changes=Question("changes"),
         instances=Question("instances"),
         allocation=Question("allocation"),
@@ -71,6 +70,7 @@ def show() -> None:
     recent = with_held(apart["requests"], apart["held"]) if apart else requests
     kept, worst = kept_of(requests), worst_of(requests, width)
     hour = kept_of(recent, since=scope.until - HOUR)
+    latency = percentiles_over_time(answers["histogram"].table)
     contributors = rank(answers["causes"].table)
     changes = gather(answers["changes"].table)
 
@@ -88,7 +88,7 @@ def show() -> None:
             promise,
             recent=recent,
             histogram=answers["histogram"].table,
-            latency=answers["latency"].table,
+            latency=latency,
         )
         of_traffic = traffic_tiles(
             scope,
@@ -108,7 +108,7 @@ def show() -> None:
     def draw_causes(_: Table) -> None:
         st.html(causes_table(scope, contributors, current_palette()) + refused_note(scope, kept))
 
-    def draw_latency(latency: Table) -> None:
+    def draw_latency(_: Table) -> None:
         chart = latency_over_time(
             latency,
             changes,
@@ -146,9 +146,10 @@ def show() -> None:
         )
     panel(
         "When was the tail long, and what changed just before?",
-        answers["latency"],
+        answers["histogram"],
         draw_latency,
         key="latency-panel",
+        csv=latency.csv,
         empty=NO_ANSWERS,
         unit="ms, log scale, UTC",
     )

@@ -4,7 +4,8 @@ import json
 
 import pytest
 
-from console.api import Address, Api, ApiError, Event, Phase, Question, read_address, read_server_timing
+from console.api import Address, Api, ApiError, read_address
+from console.api_values import Event, Phase, Question, read_server_timing
 from tests.console.conftest import ANSWER, FILMS, MODELS, Reply, StandIn
 
 QUESTION = Question(history=(260, 1196), k=5)

@@ -61,3 +61,16 @@ def test_range_of_one_day_names_it_once() -> None:
     assert formats.between(NOON, NOON + timedelta(minutes=5)) == "22 Nov 12:00 – 12:05"
     assert formats.between(NOON, NOON + timedelta(days=1)) == "22 Nov 12:00 – 23 Nov 12:00"
     assert formats.clock(NOON + timedelta(seconds=5)) == "12:00:05"
+
+
+@pytest.mark.parametrize(
+    ("text", "markdown"),
+    [
+        ("Star Wars: Episode IV (1977)", "Star Wars: Episode IV (1977)"),
+        ("*batteries not included", r"\*batteries not included"),
+        ("![x](https://example.org/x.png)", r"!\[x\](https\://example.org/x.png)"),
+        (":material/home: $9", r"\:material/home: \$9"),
+    ],
+)
+def test_foreign_words_are_no_markdown(text: str, markdown: str) -> None:
+    assert formats.as_markdown(text) == markdown

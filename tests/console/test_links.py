@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as some
 
-from console.api import ItemId, Question
+from console.api_values import ItemId, Question
 from console.links import DEFAULT_K, MAX_FILMS, MAX_K, MAX_USER_ID_LENGTH, read_link, write_link
 
 CATALOGUE: list[ItemId] = [356, 296, "a,b&c", 318, 260, 1196, 1210, *range(5000, 5040)]

@@ -166,11 +166,11 @@ def test_another_function_is_asked_by_its_name(emulator: EmulatorProcess) -> Non
 def test_latency_histogram_holds_every_answer_in_its_bucket(emulator: EmulatorProcess) -> None:
     rows = answers(emulator, "latency_histogram", interval=TEN_MINUTES)
 
-    assert [(row["interval_start"], row["n_requests"]) for row in rows] == [
-        (at(0), 90),
-        (at(0), 1),
-        (at(10), 3),
-        (at(10), 1),
+    assert [(row["interval_start_unix_ms"], row["n_requests"]) for row in rows] == [
+        (at(0).timestamp() * 1000, 90),
+        (at(0).timestamp() * 1000, 1),
+        (at(10).timestamp() * 1000, 3),
+        (at(10).timestamp() * 1000, 1),
     ]
     for row, ms in zip(rows, (10, 200, 20, 40), strict=True):
         assert row["above_ms"] < ms <= row["up_to_ms"] <= row["above_ms"] * 1.0501

@@ -10,7 +10,7 @@ import streamlit as st
 from streamlit.testing.v1 import AppTest
 from streamlit.testing.v1.element_tree import Button
 
-from console.views import try_it
+from console.panels import try_it_answer, try_it_question
 from tests.console.conftest import ANSWER, FILMS, OpenConsole, Reply, StandIn
 
 Open = Callable[..., AppTest]
@@ -138,11 +138,11 @@ def test_unknown_user_is_explained(open_view: Open, service_url: str) -> None:
 def test_switching_to_users_and_back_keeps_both_questions(open_view: Open, service_url: str) -> None:
     app = open_view(service_url, items="1,356", k="5")
 
-    settle(app.segmented_control(key="mode").set_value(try_it.BY_USER).run())
+    settle(app.segmented_control(key="mode").set_value(try_it_question.BY_USER).run())
     assert said(app) == "Type a user id and press Enter."
     settle(app.text_input(key="user").set_value(" ana ").run())
     assert app.query_params == {"user": "ana", "k": "5"}
-    settle(app.segmented_control(key="mode").set_value(try_it.BY_FILMS).run())
+    settle(app.segmented_control(key="mode").set_value(try_it_question.BY_FILMS).run())
 
     assert app.multiselect(key="films").value == [1, 356]
     assert app.query_params == {"items": "1,356", "k": "5"}
@@ -153,7 +153,7 @@ def test_switching_to_films_from_a_link_to_a_user_starts_with_the_example(
 ) -> None:
     app = open_view(service_url, user="ana")
 
-    settle(app.segmented_control(key="mode").set_value(try_it.BY_FILMS).run())
+    settle(app.segmented_control(key="mode").set_value(try_it_question.BY_FILMS).run())
 
     assert app.multiselect(key="films").value == [260, 1196, 1210]
     assert len(titles(app)) == 8
@@ -238,7 +238,7 @@ def test_refusal_is_shown_as_the_plain_text_it_is(open_view: Open, stand_in: Sta
 def test_slow_answer_is_remarked_on(
     open_view: Open, stand_in: StandIn, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(try_it, "SLOW_MS", 50.0)
+    monkeypatch.setattr(try_it_answer, "SLOW_MS", 50.0)
     stand_in.replies["recommend"] = Reply(ANSWER, headers={"server-timing": "infer;dur=900"}, delay_s=0.06)
 
     app = open_view(stand_in.url)

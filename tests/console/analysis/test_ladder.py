@@ -15,7 +15,7 @@ from console.analysis.ladder import (
     order_of,
     share_known,
 )
-from console.api import Ladder, Rung
+from console.api_values import Ladder, Rung
 from console.telemetry import Table, table_of
 
 START = datetime(2026, 11, 22, 12, tzinfo=UTC)

@@ -6,9 +6,10 @@ from datetime import UTC, datetime
 
 import pytest
 
+from console.analysis.plan_inputs import MANIFEST, RESULTS
 from console.analysis.plan_process import Search, Searches
 from console.analysis.plan_question import PlanQuestion, Setup
-from console.analysis.plan_search import MANIFEST, RESULTS, answer
+from console.analysis.plan_search import answer
 
 NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
 DEADLINE_S = 60.0

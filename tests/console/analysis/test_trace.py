@@ -6,15 +6,10 @@ from typing import Any
 
 import pytest
 
+from console.analysis.instance_moment import read_moment_of
 from console.analysis.properties import properties_of
-from console.analysis.trace import (
-    Operation,
-    phases_ms,
-    read_moment_of,
-    read_operation,
-    slowest_part,
-    steps,
-)
+from console.analysis.trace import Operation, read_operation
+from console.analysis.trace_steps import phases_ms, slowest_part, steps
 from console.telemetry import table_of
 
 BEGAN = datetime(2026, 11, 22, 10, 30, 12, tzinfo=UTC)

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from console.api import Phase, ScoredItem
+from console.api_values import Phase, ScoredItem
 from console.charts.answers import Move, moves, phase_bar, ranked, share_of_best, what_changed
 from console.palette import DARK, LIGHT
 

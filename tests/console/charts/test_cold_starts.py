@@ -5,19 +5,10 @@ from typing import Any
 
 import pytest
 
-from console.charts.cold_starts import (
-    MOST_INSTANCES,
-    Stay,
-    budget_spent,
-    cause_rows,
-    impact_bars,
-    lifetime_chart,
-    longest_phase,
-    phase_waterfall,
-    shown_instances,
-    stays,
-    thread_of,
-)
+from console.analysis.lifetimes import Stay, stays
+from console.analysis.starts import budget_spent, cause_rows, longest_phase, thread_of
+from console.charts.cold_start_lifetimes import MOST_INSTANCES, lifetime_chart, shown_instances
+from console.charts.cold_starts import impact_bars, phase_waterfall
 from console.palette import DARK, LIGHT
 from console.telemetry import Table, table_of
 

@@ -7,14 +7,10 @@ import numpy as np
 import pytest
 
 from console.analysis.knee import Knee, NoKnee
-from console.charts.concurrency import (
-    batch_bars,
-    dispatch_rows,
-    instance_lines,
-    knee_scatter,
-    needed_instances,
-    refusal_bars,
-)
+from console.analysis.load import needed_instances
+from console.charts.concurrency import instance_lines, refusal_bars
+from console.charts.concurrency_batches import batch_bars, dispatch_rows
+from console.charts.concurrency_knee import knee_scatter
 from console.palette import LIGHT
 from console.telemetry import Table, table_of
 

@@ -8,7 +8,8 @@ import pytest
 
 from console.analysis.latency import GROWTH, compare, gaps, phases_by_band, verdict
 from console.analysis.region import LatencyRegion
-from console.charts.latency import MERGED, heatmap, heatmap_legend, phase_bars, ticks_between, variant_ranges
+from console.charts.latency import phase_bars, variant_ranges
+from console.charts.latency_heatmap import MERGED, heatmap, heatmap_legend
 from console.palette import DARK, LIGHT
 from console.telemetry import Table, table_of
 
@@ -83,14 +84,6 @@ def test_legend_says_what_each_colour_stands_for() -> None:
 
     assert entries[0] == ("1 request", DARK.scale[1])
     assert len({text for text, _ in entries}) == len(entries)
-
-
-@pytest.mark.parametrize(
-    ("low", "high", "ticks"),
-    [(0.9, 60, [1, 2, 5, 10, 20, 50]), (3, 4, []), (1, 1e5, [1, 10, 100, 1e3, 1e4, 1e5])],
-)
-def test_ticks_of_a_log_axis_are_round(low: float, high: float, ticks: list[float]) -> None:
-    assert ticks_between(low, high) == ticks
 
 
 def test_what_the_tail_adds_is_shared_out_among_the_phases_that_grow() -> None:

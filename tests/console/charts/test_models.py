@@ -6,14 +6,7 @@ from typing import Any
 import pytest
 
 from console.analysis.ladder import Following
-from console.charts.models import (
-    frontier_chart,
-    overlap_chart,
-    rate_chart,
-    served_mix,
-    size,
-    variant_colours,
-)
+from console.charts.models import frontier_chart, overlap_chart, rate_chart, served_mix, size, variant_colours
 from console.palette import DARK, LIGHT
 from console.telemetry import Table, table_of
 from tests.console.analysis.test_ladder import BEATEN, BEST, CHEAP, START, served

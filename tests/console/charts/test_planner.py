@@ -3,7 +3,7 @@
 from typing import Any
 
 from console.analysis.plan_question import Figure, PlanAnswer, Point, Setup
-from console.charts.planner import errors_chart, log_ticks, plans_chart, quality_scale, row_of
+from console.charts.planner import errors_chart, plans_chart, quality_scale, row_of
 from console.palette import LIGHT
 
 
@@ -73,10 +73,6 @@ def test_p99_is_the_mean_over_seeds_where_there_were_several() -> None:
     row = row_of(each, 200.0, "frontier")
 
     assert (row["p99_low"], row["p99_ms"], row["p99_high"]) == (16.0, 18.0, 20.0)
-
-
-def test_log_axis_has_round_ticks_within_its_range() -> None:
-    assert log_ticks(4.0, 120.0) == [5.0, 10.0, 20.0, 50.0, 100.0]
 
 
 def test_errors_that_were_not_observed_are_left_out() -> None:

@@ -3,7 +3,7 @@
 from typing import Any
 
 from console.analysis.properties import Property
-from console.analysis.trace import Step
+from console.analysis.trace_steps import Step
 from console.charts.trace import MEDIAN, THIS, against_median, cold_start_waterfall, property_list, waterfall
 from console.palette import LIGHT
 from console.telemetry import table_of

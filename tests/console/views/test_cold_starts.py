@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from console.views.cold_starts import one_in
+from console.panels.cold_starts_tiles import one_in
 from emulator.premium_plan import names as plan
 from recserve.telemetry import names
 from tests.console.conftest import OpenConsole

@@ -104,6 +104,24 @@ def test_tampered_selection_is_a_sentence(slow_minute: str, open_console: OpenCo
     assert "script" not in " ".join(html.body for html in app.html).replace("<style>", "")
 
 
+@pytest.mark.parametrize(
+    ("link", "said"),
+    [
+        ({"since": "0001-01-01T00:00:00Z", "until": "0001-01-01T01:00:00Z"}, "no time range"),
+        ({"since": "9999-12-31T22:00:00Z", "until": "9999-12-31T23:00:00Z"}, "no time range"),
+        ({"from": "0001-01-01T00:00:00Z", "to": "0001-01-01T01:00:00Z"}, "are not both a time"),
+        (
+            {"since": "2026-11-01T00:00:00Z", "until": "2026-11-01T01:00:00Z", "least_ms": "5e8"},
+            "took that long",
+        ),
+    ],
+)
+def test_link_at_the_edge_of_what_can_be_said_is_no_traceback(
+    link: dict[str, str], said: str, slow_minute: str, open_console: OpenConsole
+) -> None:
+    assert said in text(open_console("latency", slow_minute, link))
+
+
 def test_range_without_requests_says_so(slow_minute: str, open_console: OpenConsole) -> None:
     app = open_console("latency", slow_minute, {"from": "2026-01-01T00:00:00Z", "to": "2026-01-01T01:00:00Z"})
 

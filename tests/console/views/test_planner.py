@@ -10,7 +10,8 @@ from streamlit.testing.v1 import AppTest
 import console.searching
 from console.analysis.plan_process import Search, Searches
 from console.analysis.plan_question import Figure, Holding, PlanAnswer, PlanQuestion, Point, Setup
-from console.views.planner import SLOS_MS, parameters_diff
+from console.panels.planner_change import parameters_diff
+from console.panels.planner_controls import SLOS_MS
 from tests.console.conftest import OpenConsole
 from tests.emulator.app_insights.emulator_process import EmulatorProcess
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from console.views.trace import read_operation_id
+from console.panels.trace_search import read_operation_id
 from recserve.telemetry import names
 from tests.console.conftest import OpenConsole
 from tests.emulator.app_insights.emulator_process import EmulatorProcess, envelope

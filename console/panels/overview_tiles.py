@@ -18,7 +18,7 @@ from console.analysis.slo import (
     rate_course,
     refused_course,
 )
-from console.formats import UNKNOWN, ms, number, share, short, usd
+from console.formats import UNKNOWN, apart, ms, number, share, short, usd
 from console.pieces import Tile, Tone
 from console.scope import Scope, link_to
 from console.telemetry import Table
@@ -34,8 +34,8 @@ def promise_tiles(
 
     Args:
         recent: the answer to `requests` for the longest window of `PAGE_AT`, with what was held.
-        histogram: the answer to `latency_histogram`, of few bins.
-        latency: the answer to `latency_percentiles`.
+        histogram: the answer to `latency_histogram`.
+        latency: its percentiles over time.
     """
     figures = [_burn_tile(scope, promise, recent, window) for window in PAGE_AT]
     for name, wanted in SHARES.items():
@@ -45,7 +45,7 @@ def promise_tiles(
             else None
         )
         value_ms = found.value_ms if found else None
-        value, _, unit = ms(value_ms).partition(" ")
+        value, unit = apart(ms(value_ms))
         figures.append(
             Tile(
                 name,
