@@ -1,0 +1,1 @@
+"""Checks of the Bicep files that need neither Azure nor its compiler: `python -m infra.check`."""
