@@ -6,7 +6,7 @@ VERSION := $(or $(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_in
 INSTALLED := .venv/.installed-$(VERSION)
 DATA ?= ../shared/data/ml-latest-small
 
-.PHONY: run test lint format bench train training-deps chromium lock clean
+.PHONY: run test lint format bench train package doctor training-deps chromium lock clean
 
 run: $(INSTALLED)
 	@test -e local.settings.json || cp local.settings.sample.json local.settings.json
@@ -20,6 +20,7 @@ lint: $(INSTALLED)
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/python -m infra.check
 
 format: $(INSTALLED)
 	$(BIN)/ruff check --fix .
@@ -31,6 +32,14 @@ bench: $(INSTALLED)
 
 train: training-deps
 	$(BIN)/python -m training run $(DATA)
+
+# dist/recserve.zip, listed and started; FLAGS=--remote-build leaves the dependencies to a build in Azure.
+package: $(INSTALLED)
+	$(BIN)/python -m deployment package $(FLAGS)
+
+# Of this checkout, or of the app settings in SETTINGS=file; FLAGS=--offline asks no endpoint.
+doctor: $(INSTALLED)
+	$(BIN)/python -m recserve.doctor $(if $(SETTINGS),--settings $(SETTINGS)) $(FLAGS)
 
 # One environment for everything but PyTorch. uv installs in seconds; where it cannot (a pip configuration
 # that it does not read), pip does.

@@ -5,16 +5,18 @@ import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
-from typing import NamedTuple
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING, NamedTuple
 
 from recserve.errors import InvalidSettings
-from recserve.inference.batcher import Question
-from recserve.inference.registry import ServedModels
 from recserve.telemetry import names
 from recserve.telemetry.timeline import Timeline
+
+if TYPE_CHECKING:  # splits are read with the settings, before NumPy is there
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from recserve.inference.batcher import Question
+    from recserve.inference.registry import ServedModels
 
 CURRENT, CHALLENGER = "current", "challenger"
 
@@ -115,7 +117,7 @@ class Shadow:
         """Mean share of the items shown that the shadow would have shown too; None before the first."""
         return self._overlap_sum / self.n_compared if self.n_compared else None
 
-    def compare(self, models: ServedModels, question: Question, shown: NDArray[np.int64]) -> None:
+    def compare(self, models: "ServedModels", question: "Question", shown: "NDArray[np.int64]") -> None:
         """Ask the shadow the same in the background.
 
         Args:
@@ -130,7 +132,9 @@ class Shadow:
             return
         self._running = asyncio.get_running_loop().create_task(self._compare(models, question, shown))
 
-    async def _compare(self, models: ServedModels, question: Question, shown: NDArray[np.int64]) -> None:
+    async def _compare(
+        self, models: "ServedModels", question: "Question", shown: "NDArray[np.int64]"
+    ) -> None:
         timeline = Timeline(names.SHADOW)
         try:
             answer = await models.batchers[self.variant].ask(question)

@@ -1,15 +1,20 @@
 """Every app setting, read from the environment once, here."""
 
+import logging
 import os
 import tempfile
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Literal
 
 import msgspec
 from msgspec import Meta
 
-from recserve.errors import InvalidSettings
+from recserve.errors import InvalidModels, InvalidSettings
+from recserve.settings_check import Finding, check_settings, fatal
+
+log = logging.getLogger(__name__)
 
 APP_ROOT = Path(__file__).resolve().parent.parent
 "Relative paths in settings start here: the host's working directory is not ours to rely on."
@@ -150,22 +155,65 @@ def _below_root(setting: str, default: str) -> Path:
 
 
 def read_settings(environ: Mapping[str, str] = os.environ) -> Settings:
-    """Read and check the settings.
+    """Read and check the settings; what is doubtful is logged.
 
     Raises:
-        InvalidSettings: a value has the wrong type or is out of range; every such one is named.
+        InvalidSettings: the process cannot serve with them; everything that is in its way is named.
+    """
+    settings, findings = inspect_settings(environ)
+    if in_the_way := [str(finding) for finding in findings if finding.is_fatal]:
+        listed = " ".join(f"({number}) {text}" for number, text in enumerate(in_the_way, 1))
+        raise InvalidSettings(f"invalid app settings: {listed}")
+    for finding in findings:
+        log.warning("app settings: %s", finding)
+    return settings
+
+
+def inspect_settings(
+    environ: Mapping[str, str], *, is_deployed: bool = False
+) -> tuple[Settings, list[Finding]]:
+    """The settings, those that cannot be read at their defaults, and everything that is wrong with them.
+
+    Args:
+        environ: where they are read from.
+        is_deployed: see `check_settings`.
     """
     found = {name: environ[name.upper()] for name in Settings.__struct_fields__ if name.upper() in environ}
     if FLAG_OF_WORKER in found:
         is_set = found[FLAG_OF_WORKER].strip().lower() in TRUE_TO_WORKER
         found[FLAG_OF_WORKER] = str(is_set)
     faults = []
-    for name, value in found.items():
+    for name, value in tuple(found.items()):
         try:
             msgspec.convert({name: value}, Settings, strict=False)
         except msgspec.ValidationError as err:
             wanted = str(err).removesuffix(f" - at `$.{name}`")
-            faults.append(f"{name.upper()}={value!r}: {wanted}")
-    if faults:
-        raise InvalidSettings("invalid app settings: " + "; ".join(faults))
-    return msgspec.convert(found, Settings, strict=False)
+            faults.append(
+                fatal(
+                    f"{name.upper()}={value!r}: {wanted}",
+                    "give such a value, or leave it out for its default",
+                )
+            )
+            del found[name]
+    settings = msgspec.convert(found, Settings, strict=False)
+    findings = check_settings(settings, environ, variants=_variants(settings), is_deployed=is_deployed)
+    return settings, faults + findings
+
+
+def _variants(settings: Settings) -> dict[str, list[str]]:
+    """Names of the variants by line; only where settings name any, and of models that can be read here."""
+    if not (settings.recserve_ladder or settings.recserve_shadow or settings.recserve_split):
+        return {}
+    from recserve.experiments import CHALLENGER, CURRENT
+    from recserve.inference.manifest import read_manifest
+
+    places = {}
+    if not settings.recserve_models_url and not settings.recserve_models_connection_string:
+        places[CURRENT] = settings.models_dir
+    if settings.recserve_challenger_dir:
+        places[CHALLENGER] = APP_ROOT / settings.recserve_challenger_dir
+    found = {}
+    for line, models_dir in places.items():
+        with suppress(InvalidModels):  # whoever loads them says what is wrong
+            found[line] = [variant.name for variant in read_manifest(models_dir).ladder]
+    return found

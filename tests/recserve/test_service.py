@@ -9,7 +9,7 @@ import pytest
 
 from recserve.admission.terms import Terms
 from recserve.bootstrap import build_service
-from recserve.errors import InvalidModels, InvalidSettings, Overloaded, StateUnavailable
+from recserve.errors import InvalidSettings, Overloaded, StateUnavailable
 from recserve.inference.manifest import MANIFEST_NAME, Manifest
 from recserve.schemas import (
     Event,
@@ -141,7 +141,7 @@ async def test_ladder_narrows_what_answers_and_keeps_what_finds_similar_items(bu
 
 
 async def test_ladder_with_an_unknown_variant_stops_the_start(build: Build) -> None:
-    with pytest.raises(InvalidModels, match=r"near.*far.*manifest has"):
+    with pytest.raises(InvalidSettings, match=r"RECSERVE_LADDER names 'far'.*near, popular"):
         build(RECSERVE_LADDER="near, far")
 
 
