@@ -6,6 +6,10 @@ Of requests that found their instance empty, and that waited for no start:
     overhead     its other phases, and the host's share
     network      what the client saw beyond these: sender, front end, and what the shared cores cost
 
+Each of these takes longer the longer the instance had been idle: caches cool, and cores and event loops fall asleep.
+Requests are put in classes by the pause before them (`IdleSlowdown`), with as many in each; the distributions are
+those of the fastest class, and the medians of the others give its factors.
+
 Larger batches take what one takes, times the ratio of bare runs. A start lasts from the allocation to readiness, as
 the plan tells of it.
 """
@@ -21,7 +25,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.observed import Observed
-from planner.measurements import MeasuredInstance, MeasuredVariant, Measurements, QuantilesMs, Runs, Unseen
+from planner.measurements import (
+    MeasuredInstance,
+    MeasuredSlowdown,
+    MeasuredVariant,
+    Measurements,
+    QuantilesMs,
+    Runs,
+    Unseen,
+)
 from recserve.bootstrap import build_service
 from recserve.inference.batcher import pad
 from recserve.settings import read_settings
@@ -32,6 +44,9 @@ VARIANT = "student"
 BATCH_SIZES = (1, 2, 4, 8, 16, 32)
 N_BARE, N_BURN_IN = 60, 20
 N_QUANTILES = 201
+N_CLASSES = 16
+LEAST_IN_CLASS = 200
+"Requests; a median of so many is within some 3 % of that of all."
 PHASE = re.compile(r"(\w+);dur=([0-9.]+)")
 
 
@@ -56,25 +71,31 @@ def calibrate(
     alone = [
         (observed.latency_s[number] * 1e3, phases_ms(observed.timing[number]))
         for observed in runs
-        for number in np.flatnonzero(is_alone(observed)).tolist()
+        for number in np.flatnonzero(idle_s(observed) >= 0).tolist()
     ]
     if not (alone and ready_ms):
         raise ValueError(f"{len(alone)} requests that were alone, and {len(ready_ms)} starts; measure longer")
     latency_ms = np.array([latency for latency, _ in alone])
     app_ms = np.array([sum(phases.values()) for _, phases in alone])
     infer_ms = np.array([phases["infer"] for _, phases in alone])
-    run_ms = quantiles_ms(infer_ms)
+    network_ms = np.maximum(latency_ms - app_ms - host_ms, 0.0)
+    # An instance is done before its answer has come to the caller, and begins after the caller has sent.
+    gap_ms = np.concatenate([idle[idle >= 0] * 1e3 for idle in map(idle_s, runs)]) + np.median(network_ms)
+    parts_ms = {"overhead": app_ms - infer_ms + host_ms, "run": infer_ms, "network": network_ms}
+    slowdown = slowdown_of(gap_ms, parts_ms)
+    busy_ms = {part: quantiles_ms(spent) for part, spent in without_pause(gap_ms, parts_ms, slowdown).items()}
     instance = MeasuredInstance(
         sku="EP1",
-        overhead_ms=quantiles_ms(app_ms - infer_ms + host_ms),
-        network_ms=quantiles_ms(np.maximum(latency_ms - app_ms - host_ms, 0.0)),
+        overhead_ms=busy_ms["overhead"],
+        network_ms=busy_ms["network"],
+        idle_slowdown=slowdown,
         variants=(
             MeasuredVariant(
                 name=VARIANT,
                 runs=tuple(
                     Runs(
                         batch_size=size,
-                        run_ms=tuple(value * bare_ms[size] / bare_ms[1] for value in run_ms),
+                        run_ms=tuple(value * bare_ms[size] / bare_ms[1] for value in busy_ms["run"]),
                         n=len(alone) if size == 1 else None,
                     )
                     for size in sorted(bare_ms)
@@ -92,19 +113,66 @@ def calibrate(
     )
 
 
-def is_alone(observed: Observed) -> NDArray[np.bool_]:
-    """Answered requests that waited for no start and found nobody before them in their instance, (n_requests,)."""
-    alone = np.zeros(len(observed.status), bool)
+def idle_s(observed: Observed) -> NDArray[np.float64]:
+    """How long a request's instance had nothing to do before it, as callers see it, (n_requests,).
+
+    Returns:
+        Negative where somebody was before it; inf for the first of an instance; nan for those that got no answer or
+        waited for a start.
+    """
+    idle = np.full(len(observed.status), np.nan)
     busy_until_s: dict[str, float] = {}
     for number, instance in enumerate(observed.instance):
         if observed.status[number] != 200:
             continue
         at_s = float(observed.scheduled_s[number])
-        alone[number] = observed.held_ms[number] == 0 and at_s >= busy_until_s.get(instance, 0.0)
-        busy_until_s[instance] = max(
-            busy_until_s.get(instance, 0.0), at_s + float(observed.latency_s[number])
+        before_s = busy_until_s.get(instance, -np.inf)
+        if observed.held_ms[number] == 0:
+            idle[number] = at_s - before_s
+        busy_until_s[instance] = max(before_s, at_s + float(observed.latency_s[number]))
+    return idle
+
+
+def slowdown_of(
+    gap_ms: NDArray[np.float64], parts_ms: Mapping[str, NDArray[np.float64]]
+) -> tuple[MeasuredSlowdown, ...]:
+    """How much longer each part of a request takes after a pause of its instance.
+
+    Args:
+        gap_ms: the pause before, inf where it is unknown, (n,).
+        parts_ms: by name, what it took, (n,).
+
+    Returns:
+        A point for each class of pauses, at its median; none where there are too few requests for two classes.
+    """
+    known = np.flatnonzero(np.isfinite(gap_ms))
+    n_classes = min(N_CLASSES, len(known) // LEAST_IN_CLASS)
+    if n_classes < 2:
+        return ()
+    classes = np.array_split(known[np.argsort(gap_ms[known])], n_classes)
+    medians = {part: [float(np.median(spent[each])) for each in classes] for part, spent in parts_ms.items()}
+    return tuple(
+        MeasuredSlowdown(
+            gap_ms=round(float(np.median(gap_ms[each])), 4),
+            **{part: round(median[place] / min(median), 4) for part, median in medians.items()},
         )
-    return alone
+        for place, each in enumerate(classes)
+    )
+
+
+def without_pause(
+    gap_ms: NDArray[np.float64],
+    parts_ms: Mapping[str, NDArray[np.float64]],
+    slowdown: Sequence[MeasuredSlowdown],
+) -> dict[str, NDArray[np.float64]]:
+    """What the parts would have taken on an instance that was not idle before, each (n,)."""
+    if not slowdown:
+        return dict(parts_ms)
+    gaps_ms = [each.gap_ms for each in slowdown]
+    return {
+        part: spent / np.interp(gap_ms, gaps_ms, [getattr(each, part) for each in slowdown])
+        for part, spent in parts_ms.items()
+    }
 
 
 def phases_ms(server_timing: str) -> dict[str, float]:

@@ -69,7 +69,14 @@ class Case:
 
 
 CALIBRATION = (
-    Case(name="fit: 1 instance", traffic="60/s", duration_s=40, max_burst=1, pre_warmed=0, is_fitted=True),
+    Case(
+        name="fit: 1 instance",
+        traffic="diurnal:45/s,peak=20,period=60s",
+        duration_s=60,
+        max_burst=1,
+        pre_warmed=0,
+        is_fitted=True,
+    ),
     Case(
         name="fit: 2 instances",
         traffic="80/s",
@@ -82,8 +89,8 @@ CALIBRATION = (
     ),
     Case(
         name="fit: 3 instances",
-        traffic="70/s",
-        duration_s=40,
+        traffic="diurnal:45/s,peak=8,period=60s",
+        duration_s=60,
         always_ready=3,
         pre_warmed=0,
         max_burst=3,
@@ -109,8 +116,8 @@ CALIBRATION = (
         is_fitted=True,
     ),
 )
-"""What a request and a start take: where one to three instances share the cores with front end and sender, and where
-instances start beside those that answer."""
+"""What a request and a start take: where one to three instances share the cores with front end and sender, have pauses
+of 2 ms to 300 ms, and where instances start beside those that answer."""
 
 HELD_OUT = (
     Case(name="steady, 1 ready", traffic="90/s", pre_warmed=0, max_burst=1),

@@ -22,13 +22,14 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
-from planner.model import ColdStartModel, InstanceModel, Quantiles, VariantModel, mean_of
+from planner.model import ColdStartModel, IdleSlowdown, InstanceModel, Quantiles, VariantModel, mean_of
 from planner.plans import SKUS, sku_named
 
 TimeMs = Annotated[float, Meta(ge=0)]
 QuantilesMs = Annotated[tuple[TimeMs, ...], Meta(min_length=1)]
 "Ascending, at evenly spaced probabilities from 0 to 1."
 Count = Annotated[int, Meta(ge=1)]
+Factor = Annotated[float, Meta(ge=1)]
 Share = Annotated[float, Meta(ge=0, le=1)]
 
 
@@ -53,6 +54,15 @@ class MeasuredVariant(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     "By batch size, ascending."
 
 
+class MeasuredSlowdown(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How many times as long a request takes on a process that was idle for so long."""
+
+    gap_ms: TimeMs
+    overhead: Factor = 1.0
+    run: Factor = 1.0
+    network: Factor = 1.0
+
+
 class MeasuredInstance(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One instance of a plan's size."""
 
@@ -68,6 +78,8 @@ class MeasuredInstance(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
     max_batch: Count = 32
     network_ms: TimeMs | QuantilesMs = 0.0
     "Between client and instance, there and back, the front end included; one time, or quantiles."
+    idle_slowdown: tuple[MeasuredSlowdown, ...] = ()
+    "Of the times above, which are those of a process without a pause; gaps ascend. Empty: idleness costs nothing."
     notes: tuple[str, ...] = ()
     "What these figures leave out or take for granted; shown with every plan that rests on them."
 
@@ -210,6 +222,10 @@ def _model_of(instance: MeasuredInstance) -> InstanceModel:
         concurrency_limit=instance.concurrency_limit,
         max_batch=instance.max_batch,
         network_s=_seconds(network_quantiles_ms(instance)),
+        idle_slowdown=tuple(
+            IdleSlowdown(gap_s=each.gap_ms / 1e3, overhead=each.overhead, run=each.run, network=each.network)
+            for each in instance.idle_slowdown
+        ),
         extrapolated=tuple(guesses),
     )
 

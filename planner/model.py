@@ -101,6 +101,27 @@ class ColdStartModel:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class IdleSlowdown:
+    """How many times as long a request takes on a process that had nothing to do: caches cool, cores sleep."""
+
+    gap_s: float
+    "Since the process let its last request go; 0 where another is still there."
+    overhead: float = 1.0
+    run: float = 1.0
+    network: float = 1.0
+
+    def __post_init__(self) -> None:
+        if not (math.isfinite(self.gap_s) and self.gap_s >= 0):
+            raise ValueError(f"idle for {self.gap_s:g} s; times are finite, 0 or more")
+        for name in ("overhead", "run", "network"):
+            if not 1 <= getattr(self, name) < math.inf:
+                raise ValueError(
+                    f"{name} takes {getattr(self, name):g} times as long after {self.gap_s:g} s idle; "
+                    "give distributions of a busy process, and factors of at least 1"
+                )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class InstanceModel:
     """An instance, as measured.
 
@@ -121,6 +142,8 @@ class InstanceModel:
     "Largest micro-batch."
     network_s: Quantiles = (0.0,)
     "Added to every latency, the front end's own time included; it keeps nobody else waiting."
+    idle_slowdown: tuple[IdleSlowdown, ...] = ()
+    "Gaps ascend; between two, a straight line, and beyond the ends as at the ends. Empty: idleness costs nothing."
     extrapolated: tuple[str, ...] = ()
     "What was not measured but derived, in words."
 
@@ -133,6 +156,9 @@ class InstanceModel:
         if self.max_batch < 1:
             raise ValueError(f"largest batch of {self.max_batch}; 1 turns batching off")
         _check(self.network_s, "network")
+        if any(short.gap_s >= long.gap_s for short, long in pairwise(self.idle_slowdown)):
+            gaps_s = tuple(each.gap_s for each in self.idle_slowdown)
+            raise ValueError(f"idle times {gaps_s} s must ascend")
 
     @property
     def fastest_s(self) -> float:

@@ -66,6 +66,9 @@ def become_ready(world: World, slot: int, now_s: float) -> None:
     it = world.slots[slot]
     it.state = READY
     it.turns_s = math.inf
+    n_workers = world.constants[0].n_workers
+    for worker in range(slot * n_workers, (slot + 1) * n_workers):
+        world.workers[worker].idle_since_s = now_s
     if not world.constants[0].is_premium:
         _classify(world, slot, ACTIVE_S if it.in_flight > 0 else IDLE_S, now_s)
     queue = start_of(world, slot)
@@ -190,7 +193,7 @@ def start(world: World, slot: int, ready_s: float, now_s: float) -> None:
         me = world.workers[worker]
         me.admitted = 0
         me.level = me.pressure = me.integral = 0.0
-        me.dimmed_s = me.shed_s = now_s
+        me.dimmed_s = me.shed_s = me.idle_since_s = now_s
         me.least_s = me.least_before_s = math.inf
         me.window_s = now_s
 

@@ -25,7 +25,18 @@ from planner.simulation.figures import Simulated
 from planner.simulation.fleet import Fleet
 from planner.simulation.policies import PerRequestPlan, ServiceSettings
 from planner.simulation.routing import start
-from planner.simulation.world import ANSWERED, CLASSES, COLD, EMPTY, SHED, UNTOUCHED, World, build_world
+from planner.simulation.world import (
+    ANSWERED,
+    CLASSES,
+    COLD,
+    EMPTY,
+    GAP_S,
+    OF_NETWORK,
+    SHED,
+    UNTOUCHED,
+    World,
+    build_world,
+)
 
 TICK_S = 0.1
 "How often the scale rules are asked, at least; as in the emulated plan."
@@ -129,7 +140,9 @@ class Simulation:
         n = len(requests)
         is_answered = requests["phase"] == ANSWERED
         answered = requests[is_answered]
-        latency_s = answered["left_s"] - answered["arrived_s"] + self._network_s(n)[is_answered]
+        latency_s = (
+            answered["left_s"] - answered["arrived_s"] + self._network_s(requests["gap_s"])[is_answered]
+        )
         n_good = int(np.count_nonzero(latency_s <= self._slo_s))
         p50_s, p95_s, p99_s = np.percentile(latency_s, [50, 95, 99]) if len(answered) else [math.nan] * 3
         counts = np.bincount(answered["rung"], minlength=len(variants))
@@ -167,13 +180,17 @@ class Simulation:
             else None,
         )
 
-    def _network_s(self, n: int) -> NDArray[np.float64]:
-        """What the way adds to each request, (n,)."""
-        quantiles = self._instance.network_s
+    def _network_s(self, gap_s: NDArray[np.float64]) -> NDArray[np.float64]:
+        """What the way adds to each request, by the pause of its worker before it, (n,)."""
+        n, quantiles, slowdowns = len(gap_s), self._instance.network_s, self.world.slowdowns
         if len(quantiles) == 1:
-            return np.full(n, quantiles[0])
-        u = np.random.default_rng((self._seed, NETWORK)).random(n)
-        return np.interp(u, np.linspace(0, 1, len(quantiles)), quantiles)
+            network_s = np.full(n, quantiles[0])
+        else:
+            u = np.random.default_rng((self._seed, NETWORK)).random(n)
+            network_s = np.interp(u, np.linspace(0, 1, len(quantiles)), quantiles)
+        if slowdowns.size:
+            network_s *= np.interp(gap_s, slowdowns[GAP_S], slowdowns[OF_NETWORK])
+        return network_s
 
     def _close_accounts(self) -> None:
         world, clock = self.world, self.world.clock[0]

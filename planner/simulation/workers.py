@@ -10,7 +10,8 @@ Batches are those of `recserve.inference.batcher`: nobody is delayed for company
 by then, up to the largest size, the knee of the latency curve and what the first can still wait for. Brownout and
 shedding are the service's own rules (`brownout.move`, `shedding.step`), compiled. A worker has one core: what the loop
 does makes a run on the thread later by as much, and a loop that has had more than half of the core since the run began
-takes twice as long for its next job, as with a scheduler that is fair to both.
+takes twice as long for its next job, as with a scheduler that is fair to both. A request that finds its worker idle
+takes longer, and so does the run that it is the first of, by what the worker's pause costs (`IdleSlowdown`).
 
 Simpler than the service: the latency curve is known, not learned; so is the concurrency limit, which does not move;
 the standing delay is the least wait of the last one or two halves of its window; nobody forbears from refusing; no
@@ -22,7 +23,17 @@ import math
 from planner.simulation.chance import OVERHEAD, RUN, RUNG, SHEDDING, draw, uniform
 from planner.simulation.compiled import compiled
 from planner.simulation.queues import batch_of, loop_of, pop, push
-from planner.simulation.world import ENTERING, LEAVING, NOBODY, QUEUED, REFUSED, World
+from planner.simulation.world import (
+    ENTERING,
+    GAP_S,
+    LEAVING,
+    NOBODY,
+    OF_OVERHEAD,
+    OF_RUN,
+    QUEUED,
+    REFUSED,
+    World,
+)
 from recserve.admission import brownout, shedding
 from recserve.admission.brownout import DimmerGains
 from recserve.admission.shedding import ShedGains
@@ -41,6 +52,8 @@ def enter(world: World, worker: int, row: int, now_s: float) -> None:
     request.worker = worker
     request.sent_s = now_s
     request.phase = ENTERING
+    me = world.workers[worker]
+    request.gap_s = now_s - me.idle_since_s if me.due_s == math.inf else 0.0
     push(world, loop_of(world, worker), row)
     go_on(world, worker, now_s)
 
@@ -99,6 +112,7 @@ def _begin(world: World, worker: int, row: int, now_s: float) -> float:
     number = row - (len(world.requests) - constants.n_requests)
     table = world.tables[0]
     overhead_s = draw(world.quantiles, table.first, table.n, uniform(world.keys, OVERHEAD, number))
+    overhead_s *= _slowdown(world, OF_OVERHEAD, request.gap_s)
     if request.phase != ENTERING:  # answered, or refused by the batcher
         return float(overhead_s * constants.answer_share)
     rung = _admit(world, worker, number, now_s - request.sent_s, now_s)
@@ -172,6 +186,7 @@ def _finish(world: World, worker: int, now_s: float) -> int:
         return NOBODY
     if request.phase == LEAVING:
         me.admitted -= 1
+    me.idle_since_s = now_s
     return int(row)
 
 
@@ -224,6 +239,7 @@ def _run(world: World, worker: int, rung: int, now_s: float) -> float:
         table = world.tables[batch.table + 1]
         takes_s += batch.share * (draw(world.quantiles, table.first, table.n, u) - takes_s)
     takes_s = float(max(0.0, takes_s * batch.scale))
+    takes_s *= _slowdown(world, OF_RUN, world.requests[first].gap_s)
     # A long batch of a rung whose batches of one are short finds the thread busy at times: it is not parked.
     if batch.is_short or me.thread_ends_s < math.inf:
         me.inline_batch = first
@@ -234,6 +250,22 @@ def _run(world: World, worker: int, rung: int, now_s: float) -> float:
     me.thread_ends_s = now_s + takes_s
     me.loop_used_s = 0.0
     return -1.0
+
+
+@compiled
+def _slowdown(world: World, which: int, gap_s: float) -> float:
+    """How many times as long something takes after a worker was idle."""
+    n = world.slowdowns.shape[1]
+    if n == 0:
+        return 1.0
+    after = 0
+    while after < n and world.slowdowns[GAP_S, after] <= gap_s:
+        after += 1
+    if after == 0 or after == n:
+        return float(world.slowdowns[which, max(0, after - 1)])
+    low_s, high_s = world.slowdowns[GAP_S, after - 1], world.slowdowns[GAP_S, after]
+    low, high = world.slowdowns[which, after - 1], world.slowdowns[which, after]
+    return float(low + (gap_s - low_s) / (high_s - low_s) * (high - low))
 
 
 @compiled

@@ -28,11 +28,14 @@ EMPTY, STARTING, READY, DRAINING = range(4)
 "States of a slot."
 COMING, ENTERING, REFUSED, QUEUED, LEAVING, ANSWERED, SHED = range(7)
 "Phases of a request: not there yet or held, in the event loop to be let in or to be refused, in a batch, ..."
+GAP_S, OF_OVERHEAD, OF_RUN, OF_NETWORK = range(4)
+"Rows of `World.slowdowns`."
 UNTOUCHED, IMPACTED, COLD = range(3)
 "Whether a request waited for an instance; the first of those that wait for a start is cold."
 
 REQUEST = np.dtype([
-    ("arrived_s", "f8"), ("sent_s", "f8"), ("left_s", "f8"), ("joined_s", "f8"), ("next", "i8"),
+    ("arrived_s", "f8"), ("sent_s", "f8"), ("left_s", "f8"), ("joined_s", "f8"), ("gap_s", "f8"),
+    ("next", "i8"),
     ("worker", "i4"), ("rung", "i1"), ("phase", "i1"), ("waited", "i1"),
 ])  # fmt: skip
 SLOT = np.dtype([
@@ -44,7 +47,7 @@ WORKER = np.dtype([
     ("thread_ends_s", "f8"), ("thread_batch", "i8"), ("thread_rung", "i8"), ("admitted", "i8"),
     ("level", "f8"), ("pressure", "f8"), ("dimmed_s", "f8"), ("integral", "f8"), ("shed_s", "f8"),
     ("least_s", "f8"), ("least_before_s", "f8"), ("window_s", "f8"),
-    ("thread_began_s", "f8"), ("loop_used_s", "f8"),
+    ("thread_began_s", "f8"), ("loop_used_s", "f8"), ("idle_since_s", "f8"),
 ])  # fmt: skip
 QUEUE = np.dtype([("head", "i8"), ("tail", "i8"), ("n", "i8"), ("is_busy", "?"), ("is_parked", "?")])
 TABLE = np.dtype([("first", "i8"), ("n", "i8")])
@@ -78,6 +81,8 @@ class World(NamedTuple):
     batches: NDArray[Any]
     "How long a run takes, (n_rungs, max_batch + 1)."
     rungs: NDArray[Any]
+    slowdowns: NDArray[np.float64]
+    "Factors by the pause of its worker before a request, (4, n)."
     keys: NDArray[np.uint64]
     by_age: NDArray[np.int64]
     "Slots of a Premium plan's instances, oldest first; the first `n_by_age` count."
@@ -174,6 +179,7 @@ def build_world(
         tables=tables,
         batches=_batches(instance, max_inline_s=service.max_inline_s),
         rungs=_rungs(instance),
+        slowdowns=slowdowns_of(instance),
         keys=keys_of(rng),
         by_age=np.zeros(n_slots, np.int64),
         allocated_s=np.zeros(len(CLASSES)),
@@ -190,6 +196,12 @@ def _gather(instance: InstanceModel) -> tuple[NDArray[np.float64], NDArray[Any]]
     tables["n"] = [len(each) for each in distributions]
     tables["first"] = np.cumsum(tables["n"]) - tables["n"]
     return np.concatenate([np.asarray(each, np.float64) for each in distributions]), tables
+
+
+def slowdowns_of(instance: InstanceModel) -> NDArray[np.float64]:
+    """Gaps, and the factors of overhead, run and network, (4, n)."""
+    points = [(each.gap_s, each.overhead, each.run, each.network) for each in instance.idle_slowdown]
+    return np.ascontiguousarray(np.array(points, np.float64).reshape(-1, 4).T)
 
 
 def _batches(instance: InstanceModel, *, max_inline_s: float) -> NDArray[Any]:

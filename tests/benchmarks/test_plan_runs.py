@@ -1,5 +1,6 @@
 """What the runs of the emulated plan come to: who was alone, what was measured, which figures are held against."""
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -7,7 +8,14 @@ import numpy as np
 import pytest
 
 from benchmarks.observed import Observed
-from benchmarks.plan_calibration import calibrate, is_alone, phases_ms, quantiles_ms
+from benchmarks.plan_calibration import (
+    calibrate,
+    idle_s,
+    phases_ms,
+    quantiles_ms,
+    slowdown_of,
+    without_pause,
+)
 from benchmarks.plan_cases import CALIBRATION, HELD_OUT
 from benchmarks.plan_runs import PlanRunsBench, run, summarise
 from planner.measurements import instance_model, read_measurements, write_measurements
@@ -27,16 +35,38 @@ def outcomes(*requests: tuple[float, float, str, float], **changes: Any) -> Obse
     return observed
 
 
-def test_request_is_alone_where_its_own_instance_is_empty() -> None:
+def test_instance_is_idle_from_its_last_answer_to_its_next_request() -> None:
     observed = outcomes(
         (0.0, 0.01, "I1", 0), (0.005, 0.01, "I1", 0), (0.006, 0.01, "I2", 0), (1.0, 0.01, "I1", 0)
     )
 
-    assert is_alone(observed).tolist() == [True, False, True, True]
+    assert idle_s(observed) == pytest.approx([math.inf, -0.005, math.inf, 0.985])
 
 
-def test_request_that_waited_for_a_start_is_not_alone() -> None:
-    assert is_alone(outcomes((0.0, 0.9, "I1", 880.0), (2.0, 0.01, "I1", 0))).tolist() == [False, True]
+def test_idleness_before_a_request_that_waited_for_a_start_is_unknown() -> None:
+    observed = outcomes((0.0, 0.9, "I1", 880.0), (2.0, 0.01, "I1", 0))
+
+    assert idle_s(observed) == pytest.approx([math.nan, 1.1], nan_ok=True)
+
+
+def test_slowdown_of_idle_instances_is_found_again() -> None:
+    rng = np.random.default_rng(1)
+    gap_ms = rng.exponential(40, 20_000)
+    factor = np.interp(gap_ms, [5, 80], [1, 2])
+    parts_ms = {"overhead": np.full(20_000, 0.5), "run": factor * rng.lognormal(0, 0.2, 20_000)}
+
+    slowdown = slowdown_of(gap_ms, parts_ms)
+    busy_ms = without_pause(gap_ms, parts_ms, slowdown)
+
+    assert len(slowdown) > 4
+    assert [each.overhead for each in slowdown] == [1] * len(slowdown)
+    for each in slowdown:
+        assert each.run == pytest.approx(np.interp(each.gap_ms, [5, 80], [1, 2]), rel=0.05)
+    assert np.quantile(busy_ms["run"], [0.5, 0.95]) == pytest.approx(np.exp([0, 0.2 * 1.645]), rel=0.05)
+
+
+def test_few_requests_tell_nothing_of_idleness() -> None:
+    assert slowdown_of(np.linspace(1, 50, 300), {"run": np.linspace(1, 2, 300)}) == ()
 
 
 def test_phase_that_comes_twice_is_added_up() -> None:

@@ -17,6 +17,7 @@ from planner.__main__ import app
 from planner.manifest_cards import read_cards
 from planner.measurements import (
     MeasuredInstance,
+    MeasuredSlowdown,
     MeasuredVariant,
     Measurements,
     MeasurementsError,
@@ -28,7 +29,7 @@ from planner.measurements import (
 )
 from planner.measurements_from_results import lognormal_quantiles, measure_results
 from planner.measurements_from_telemetry import histogram_quantiles, measure_telemetry
-from planner.model import mean_of
+from planner.model import IdleSlowdown, mean_of
 from planner.telemetry import QUERIES, Telemetry, TelemetryError
 from planner.traffic import TrafficError, parse_traffic
 from tests.emulator.app_insights.emulator_process import EmulatorProcess, envelope
@@ -169,6 +170,16 @@ def test_times_become_seconds_and_allocation_part_of_the_start() -> None:
 
     assert model.variants[0].run_s == ((0.2e-3, 0.4e-3),)
     assert model.cold_start.ready_s == (1.5, 1.9)
+
+
+def test_slowdown_of_idle_instances_reaches_the_model(tmp_path: Path) -> None:
+    slowdown = (MeasuredSlowdown(gap_ms=2.0), MeasuredSlowdown(gap_ms=100.0, overhead=1.2, run=1.5))
+    write_measurements(by_hand(idle_slowdown=slowdown), tmp_path / "measured.json")
+
+    model = instance_model(read_measurements(tmp_path / "measured.json"), "EP1")
+
+    assert model.idle_slowdown == (IdleSlowdown(gap_s=0.002), IdleSlowdown(gap_s=0.1, overhead=1.2, run=1.5))
+    assert instance_model(by_hand(), "EP1").idle_slowdown == ()
 
 
 def test_size_that_was_never_measured_is_refused_or_marked() -> None:

@@ -1,7 +1,15 @@
 import numpy as np
 import pytest
 
-from planner.model import ColdStartModel, InstanceModel, VariantModel, mean_of, quantiles_at, quantiles_of
+from planner.model import (
+    ColdStartModel,
+    IdleSlowdown,
+    InstanceModel,
+    VariantModel,
+    mean_of,
+    quantiles_at,
+    quantiles_of,
+)
 
 
 def variant(**changes: object) -> VariantModel:
@@ -70,11 +78,25 @@ def test_contradictory_variants_are_refused(changes: dict[str, object], said: st
         ({"max_batch": 0}, "1 turns batching off"),
         ({"network_s": (-0.1,)}, "network: quantiles"),
         ({"overhead_s": ()}, "overhead: no quantiles"),
+        ({"idle_slowdown": (IdleSlowdown(gap_s=0.1), IdleSlowdown(gap_s=0.1))}, "must ascend"),
     ],
 )
 def test_impossible_instances_are_refused(changes: dict[str, object], said: str) -> None:
     with pytest.raises(ValueError, match=said):
         instance(**changes)
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"gap_s": -0.1}, "0 or more"),
+        ({"run": 0.9}, "run takes 0.9 times as long after 0.1 s idle"),
+        ({"network": float("inf")}, "network takes inf times"),
+    ],
+)
+def test_idleness_that_makes_faster_is_refused(changes: dict[str, float], said: str) -> None:
+    with pytest.raises(ValueError, match=said):
+        IdleSlowdown(**({"gap_s": 0.1} | changes))
 
 
 @pytest.mark.parametrize("samples_s", [[], [-1.0], [float("inf")]])

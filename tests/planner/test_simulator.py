@@ -8,7 +8,7 @@ import pytest
 from numpy.typing import NDArray
 
 from planner.allocation import AllocationLedger
-from planner.model import ColdStartModel, InstanceModel, VariantModel
+from planner.model import ColdStartModel, IdleSlowdown, InstanceModel, VariantModel
 from planner.plans import SKUS, PremiumPlan
 from planner.scale_rules import ScaleSettings
 from planner.simulation.chance import keys_of, uniform
@@ -135,6 +135,68 @@ def test_lone_requests_take_overhead_run_and_network() -> None:
 
     assert found.p50_s == pytest.approx(0.0002 + 0.004 + 0.0005)
     assert found.batch_size == 1
+
+
+def test_request_takes_longer_the_longer_its_instance_was_idle() -> None:
+    instance = replace(
+        INSTANCE,
+        overhead_s=(0.0002,),
+        variants=(replace(STUDENT, batch_sizes=(1,), run_s=((0.004,),)),),
+        idle_slowdown=(
+            IdleSlowdown(gap_s=0.01),
+            IdleSlowdown(gap_s=0.11, overhead=3, run=2, network=4),
+        ),
+    )
+    long_s, way_s = 3 * 0.0002 + 2 * 0.004, 4 * 0.0005
+    found = simulate(
+        [1.0, 2.0, 2.0 + long_s + 0.06],
+        plan=plan(always_ready=1, pre_warmed=0, max_burst=1),
+        instance=instance,
+        keeps_latency=True,
+    )
+
+    halfway_s = 2 * 0.0002 + 1.5 * 0.004 + 2.5 * 0.0005
+    assert found.latency_s == pytest.approx([long_s + way_s, long_s + way_s, halfway_s])
+
+
+def test_request_that_finds_another_is_slowed_down_by_waiting_only() -> None:
+    changes = {"overhead_s": (0.0,), "variants": (replace(STUDENT, batch_sizes=(1,), run_s=((0.004,),)),)}
+    slowdown = (IdleSlowdown(gap_s=0.0), IdleSlowdown(gap_s=0.1, run=2))
+    found = simulate(
+        [1.0, 1.001],
+        plan=plan(always_ready=1, pre_warmed=0, max_burst=1),
+        instance=replace(INSTANCE, **changes, network_s=(0.0,), idle_slowdown=slowdown),  # type: ignore[arg-type]
+        keeps_latency=True,
+    )
+
+    assert found.latency_s == pytest.approx([0.008, 0.007 + 0.004])
+
+
+def test_instance_that_has_just_started_was_not_idle() -> None:
+    slow_after_pauses = (IdleSlowdown(gap_s=0.0), IdleSlowdown(gap_s=1.0, run=10))
+    changes = {
+        "cold_start": ColdStartModel(ready_s=(1.0,)),
+        "variants": (replace(STUDENT, run_s=((0.1,),) * 3),),
+    }
+    with_slowdown, without = (
+        simulate(
+            [5.0],
+            plan=PerRequestPlan(),
+            instance=replace(INSTANCE, **changes, idle_slowdown=slowdown),  # type: ignore[arg-type]
+        )
+        for slowdown in (slow_after_pauses, ())
+    )
+
+    assert with_slowdown.p50_s == without.p50_s
+
+
+def test_slowdown_of_one_changes_nothing() -> None:
+    plain, with_ones = (
+        simulate(BURSTS, plan=plan(), instance=replace(INSTANCE, idle_slowdown=slowdown))
+        for slowdown in ((), (IdleSlowdown(gap_s=0.0), IdleSlowdown(gap_s=1.0)))
+    )
+
+    assert figures(plain) == figures(with_ones)
 
 
 def test_quiet_plan_is_allocated_for_all_the_time() -> None:
