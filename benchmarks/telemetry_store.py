@@ -188,7 +188,9 @@ def _host_spans() -> str:
             md5(i::VARCHAR) AS OperationId, substr(md5('h' || i), 1, 16) AS Id, 700.0 AS _BilledSize,
             'POST /api/' || name AS OperationName,
             json_object('faas.name', 'recserve/' || name, 'faas.trigger', 'http', 'http.route', '/api/' || name,
-                'faas.invocation_id', md5('v' || i)) AS Properties, '{}'::JSON AS Measurements
+                'faas.invocation_id', md5('v' || i)) AS Properties,
+            CASE WHEN startup_ms > 0 AND i % 2 = 0 THEN json_object('held_ms', round(startup_ms / 4, 4))
+                ELSE '{}'::JSON END AS Measurements
         FROM requests"""
 
 

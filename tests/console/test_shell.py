@@ -29,7 +29,6 @@ def show():
     st.text(f"drawn {drawn}")
     st.text(link_to("trace", scope, trace="4bf9"))
 """
-NOW = datetime.now(UTC)
 
 
 @pytest.fixture(autouse=True)
@@ -44,8 +43,9 @@ def _sample_view(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[No
 @pytest.fixture(scope="module")
 def busy(telemetry: EmulatorProcess) -> EmulatorProcess:
     """Telemetry of ten requests, a quarter of an hour old."""
+    now = datetime.now(UTC)
     for minutes in (14, 15):
-        telemetry.track(*(_request(NOW - timedelta(minutes=minutes)) for _ in range(5)))
+        telemetry.track(*(_request(now - timedelta(minutes=minutes)) for _ in range(5)))
     return telemetry
 
 
