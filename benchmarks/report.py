@@ -202,11 +202,16 @@ def peers_table() -> str:
     return "\n".join(head + rows) + "\n\n" + note
 
 
+def _share(value: float | None) -> str:
+    """Endless, and so null in JSON, is the error of what was predicted where nothing was observed."""
+    return "endless" if value is None else f"{value:.1%}"
+
+
 def backtest_table() -> str:
     result = _read("backtest")
     figures = result["figures"]
     rows = [
-        f"| {figure.replace('_', ' ')} | {of['n']} | {of['median_error']:.1%} | {of['worst_error']:.1%} "
+        f"| {figure.replace('_', ' ')} | {of['n']} | {of['median_error']:.1%} | {_share(of['worst_error'])} "
         f"| {'' if of['limit'] is None else format(of['limit'], '.0%')} "
         f"| {'' if of['limit'] is None else of['n_missed']} |"
         for figure, of in figures["summary"].items()

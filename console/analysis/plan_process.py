@@ -7,6 +7,7 @@ import threading
 import time
 from collections import OrderedDict
 from collections.abc import Hashable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,6 +19,8 @@ from console.analysis.plan_question import Goal, Line, PlanAnswer, PlanQuestion,
 
 ROOT = Path(__file__).parents[2]
 LIMIT_S = 120.0
+NICENESS = 10
+"A search takes all of a core for seconds, and the page that shows how far it is comes first."
 MOST_KEPT = 40
 COMMAND = [sys.executable, "-m", "console.analysis.plan_search"]
 NOT_INSTALLED = (
@@ -89,6 +92,7 @@ class Searches:
             assert process.stdin is not None
             assert process.stdout is not None
             assert process.stderr is not None
+            _step_back(process.pid)
             began_s = time.monotonic()
             timer = threading.Timer(self._limit_s, process.kill)
             timer.start()
@@ -115,3 +119,10 @@ class Searches:
             )
         print(said, file=sys.stderr)
         return PlanAnswer(error="The planner stopped without an answer. The console's log says why.")
+
+
+def _step_back(pid: int) -> None:
+    """Let others go first, where the system has such a thing."""
+    if hasattr(os, "setpriority"):
+        with suppress(ProcessLookupError):
+            os.setpriority(os.PRIO_PROCESS, pid, NICENESS)

@@ -22,7 +22,7 @@ from typing import NamedTuple
 import duckdb
 
 from emulator.app_insights.parquet import quoted, read_parquet
-from emulator.app_insights.tables import BAGS, TABLES, sql_columns
+from emulator.app_insights.tables import BAGS, TABLES
 
 MAX_KEYS = 100
 "Of a bag, those that most rows have; a sender that writes ids as keys must not make a million columns."
@@ -97,9 +97,9 @@ def with_key_columns(rows: str, keys: Sequence[Key]) -> str:
 
 
 def select_rows(
-    table: str, files: Mapping[Path, frozenset[Key]], wanted: Sequence[Key] = ()
+    columns: Sequence[str], files: Mapping[Path, frozenset[Key]], wanted: Sequence[Key] = ()
 ) -> Iterable[str]:
-    """SQL of a table's rows in Parquet files: its columns, bags whole, and those of the keys that are wanted.
+    """SQL of a table's rows in Parquet files: some of its columns, bags whole, and those of the keys that are wanted.
 
     One statement for all files that have the same columns for it.
 
@@ -108,16 +108,17 @@ def select_rows(
     """
     groups: dict[tuple[frozenset[Key], frozenset[Key]], list[Path]] = defaultdict(list)
     for path, keys in files.items():
-        groups[frozenset(key for key in keys if key.is_number), keys.intersection(wanted)].append(path)
+        moved = frozenset(key for key in keys if key.is_number and key.bag in columns)
+        groups[moved, keys.intersection(wanted)].append(path)
     for (moved, at_hand), paths in groups.items():
-        columns = [*_whole(table, moved), *_values(wanted, at_hand)]
-        yield f"SELECT {', '.join(columns)} FROM {read_parquet(paths)}"
+        selected = [*_whole(columns, moved), *_values(wanted, at_hand)]
+        yield f"SELECT {', '.join(selected)} FROM {read_parquet(paths)}"
 
 
-def select_json_rows(table: str, rows: str, wanted: Sequence[Key] = ()) -> str:
+def select_json_rows(columns: Sequence[str], rows: str, wanted: Sequence[Key] = ()) -> str:
     """The same of rows that have no columns for keys."""
-    columns = [*map(_name, sql_columns(table)), *_values(wanted, frozenset())]
-    return f"SELECT {', '.join(columns)} FROM {rows}"
+    selected = [*map(_name, columns), *_values(wanted, frozenset())]
+    return f"SELECT {', '.join(selected)} FROM {rows}"
 
 
 def read_keys(cursor: duckdb.DuckDBPyConnection, paths: Sequence[Path]) -> dict[Path, frozenset[Key]]:
@@ -194,11 +195,11 @@ def _without(bag: str, keys: Iterable[Key]) -> str:
     return f"CASE WHEN json_type({name}) = 'OBJECT' THEN json_merge_patch({name}, '{{{removal}}}') ELSE {name} END"
 
 
-def _whole(table: str, moved: Iterable[Key]) -> list[str]:
-    """A table's columns, with numbers put back into their bags; a row that lacks one lacks it again."""
+def _whole(names: Iterable[str], moved: Iterable[Key]) -> list[str]:
+    """Columns of a table, with numbers put back into their bags; a row that lacks one lacks it again."""
     of_bag = _by_bag(sorted(moved))
     columns = []
-    for name in map(_name, sql_columns(table)):
+    for name in map(_name, names):
         if keys := of_bag.get(name.strip('"')):
             pairs = ", ".join(f"{quoted(key.name)}, {_name(key.column)}" for key in keys)
             # Of an object only: a patch would put one full of nulls in the place of anything else.

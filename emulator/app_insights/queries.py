@@ -5,6 +5,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any
 
 import duckdb
@@ -123,7 +124,7 @@ class Queries:
             for name, source in translation.sources.items():
                 view = self._view_of(source, snapshot, within)
                 cursor.execute(f'CREATE OR REPLACE TEMP VIEW "{name}" AS {view}')
-            cursor.execute(translation.sql, translation.parameters or None)
+            cursor.execute(_parsed(translation.sql), translation.parameters or None)
             columns = [(name, str(kind)) for name, kind, *_ in cursor.description or ()]
             rows, is_cut = _fetched(cursor)
         return Answer(columns, rows, is_cut=is_cut)
@@ -135,20 +136,28 @@ class Queries:
             for operator, moment in ((">=", within.since), ("<", within.until))
             if moment is not None
         ]
+        bounds += [condition.sql for condition in source.conditions]
         files = self._store.keys_of(snapshot.files.get(source.table, []))
         parts = [
             f"{rows} WHERE {' AND '.join(bounds) or 'true'}"
-            for rows in select_rows(source.table, files, source.keys)
+            for rows in select_rows(source.columns, files, source.keys)
         ]
         columns = sql_columns(source.table)
         if snapshot.segments:
-            rows = select_json_rows(source.table, read_segments(snapshot.segments, columns), source.keys)
+            rows = select_json_rows(source.columns, read_segments(snapshot.segments, columns), source.keys)
             of_table = [f"Type = '{source.table}'", *bounds]
             parts.append(f"{rows} WHERE {' AND '.join(of_table)}")
         if not parts:
             empty = ", ".join(f'NULL::{kind} AS "{name}"' for name, kind in columns.items())
-            parts.append(f"{select_json_rows(source.table, f'(SELECT {empty})', source.keys)} WHERE false")
+            parts.append(f"{select_json_rows(source.columns, f'(SELECT {empty})', source.keys)} WHERE false")
         return " UNION ALL ".join(parts)
+
+
+@lru_cache(maxsize=256)
+def _parsed(sql: str) -> duckdb.Statement:
+    """A statement; DuckDB would parse it each time that it is asked."""
+    [statement] = duckdb.extract_statements(sql)
+    return statement
 
 
 def _fetched(cursor: duckdb.DuckDBPyConnection) -> tuple[list[tuple[Any, ...]], bool]:

@@ -1,17 +1,24 @@
-"""`tostring(Properties["k"])` and `todouble(Measurements["k"])` of a query, to columns that hold the keys.
+"""A query over tables, to the same over views of what it needs of them.
 
-Only where a bag is certainly that of a table: in the operators that follow the table and keep its columns
-(where, extend, order, top, take), and in the project or summarize that comes next. Everything after, and all
-that is asked otherwise, reads the bag itself, with the same answer.
+    keys          `tostring(Properties["k"])` and `todouble(Measurements["k"])` become columns that hold the keys
+    columns       where a project or a summarize says what is kept, all else is left out from the beginning: SQL
+                  that lists sixty columns at each step takes longer to plan than many a query to run
+    conditions    equality with a text, right after the table, is checked where its files are read
+
+Only where columns are certainly the table's: in the operators that follow it and keep its columns (where, extend,
+order, top, take), and in the project or summarize that comes next. All else reads the table itself, with the same
+answer.
 """
 
 import dataclasses
+from collections.abc import Iterator
 from typing import Any
 
 from duckdb_kql import ir
 
 from emulator.app_insights.bags import Key, bags_of
-from emulator.app_insights.tables import BAGS, TABLES
+from emulator.app_insights.conditions import Condition, take_conditions
+from emulator.app_insights.tables import BAGS, TABLES, sql_columns
 
 _KEEPING = (ir.Where, ir.Extend, ir.Sort, ir.Top, ir.Take)
 "Operators after which the table's columns are still there."
@@ -22,10 +29,24 @@ _CASTS = {"tostring": "string", "todouble": "real", "toreal": "real"}
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Source:
-    """A table as a pipeline reads it: with columns for these keys, under a name of its own."""
+    """A table as a pipeline reads it."""
 
     table: str
-    keys: tuple[Key, ...]
+    columns: tuple[str, ...]
+    "Those of the table's own that are read."
+    keys: tuple[Key, ...] = ()
+    "That have columns beside those."
+    conditions: tuple[Condition, ...] = ()
+    "That rows meet."
+
+    @classmethod
+    def whole(cls, table: str) -> "Source":
+        return cls(table, tuple(sql_columns(table)))
+
+    @property
+    def names(self) -> list[str]:
+        """Of all its columns."""
+        return [*self.columns, *(key.column for key in self.keys)]
 
 
 class Rewriting:
@@ -47,35 +68,36 @@ class Rewriting:
 
     def _pipeline(self, query: ir.Query) -> ir.Query:
         table = query.source.name if isinstance(query.source, ir.TableRef) else ""
-        bags = set(bags_of(table)) if table in TABLES else set[str]()
-        keys: dict[str, Key] = {}
-        operators: list[ir.Operator] = []
-        is_kept = bool(bags)
-        for operator in query.operators:
-            was_kept, is_kept = is_kept, is_kept and _keeps_columns(operator)
-            if was_kept and (is_kept or isinstance(operator, _NAMING)) and not _has(operator, _is_wildcard):
-                operator = _with_columns(operator, bags, keys)
-            elif was_kept:
-                operators.append(_Drop())
-            operators.append(self._subqueries(operator))
-            if isinstance(operator, ir.Extend):
-                bags -= {named.name for named in operator.expressions if named.name}
-        if is_kept:
+        if table not in TABLES:
+            return dataclasses.replace(
+                query,
+                source=self._subqueries(query.source),
+                operators=[self._subqueries(operator) for operator in query.operators],
+                lets=self._lets(query),
+            )
+        reading = _Reading(table)
+        operators = [
+            self._subqueries(part) for operator in query.operators for part in reading.rewritten(operator)
+        ]
+        if reading.is_kept:
             operators.append(_Drop())
         # Last, since what is to be dropped before a join may be read after the operators that precede it.
-        dropped = [ir.ProjectAway(tuple(keys))] if keys else []
+        dropped = [ir.ProjectAway(tuple(reading.keys))] if reading.keys else []
         operators = [
             each
             for operator in operators
             for each in (dropped if isinstance(operator, _Drop) else [operator])
         ]
-        source = query.source if not keys else self._source(table, tuple(keys.values()))
-        lets = [(name, self._subqueries(bound)) for name, bound in query.lets]
-        return dataclasses.replace(query, source=self._subqueries(source), operators=operators, lets=lets)
+        source = reading.source()
+        named = query.source if source == Source.whole(table) else self._named(source)
+        return dataclasses.replace(query, source=named, operators=operators, lets=self._lets(query))
 
-    def _source(self, table: str, keys: tuple[Key, ...]) -> ir.TableRef:
-        name = f"{table}#{len(self.sources) + 1}"
-        self.sources[name] = Source(table, keys)
+    def _lets(self, query: ir.Query) -> list[tuple[str, Any]]:
+        return [(name, self._subqueries(bound)) for name, bound in query.lets]
+
+    def _named(self, source: Source) -> ir.TableRef:
+        name = f"{source.table}#{len(self.sources) + 1}"
+        self.sources[name] = source
         return ir.TableRef(name)
 
     def _subqueries(self, part: Any) -> Any:
@@ -83,6 +105,60 @@ class Rewriting:
         if isinstance(part, ir.Query):
             return self._pipeline(part)
         return _mapped(part, self._subqueries)
+
+
+class _Reading:
+    """What a pipeline reads of its table, told operator by operator.
+
+    Attributes:
+        keys: by their columns.
+        is_kept: the table's columns are all there yet, so that whatever comes next may read them.
+    """
+
+    def __init__(self, table: str) -> None:
+        self._table = table
+        self._bags = set(bags_of(table))
+        self._columns: set[str] = set()
+        self._conditions: list[Condition] = []
+        self._is_first = self._is_whole = True
+        self.keys: dict[str, Key] = {}
+        self.is_kept = True
+
+    def source(self) -> Source:
+        columns = sql_columns(self._table)
+        if not self._is_whole:
+            columns = {name: kind for name, kind in columns.items() if name in self._columns}
+        return Source(
+            self._table,
+            tuple(columns) or ("TimeGenerated",),
+            tuple(self.keys.values()),
+            tuple(self._conditions),
+        )
+
+    def rewritten(self, operator: ir.Operator) -> Iterator[ir.Operator]:
+        """What to put in the place of the pipeline's next operator."""
+        was_kept, self.is_kept = self.is_kept, self.is_kept and _keeps_columns(operator)
+        is_naming = isinstance(operator, _NAMING) and not _has(operator, _is_wildcard)
+        if was_kept and (self.is_kept or is_naming):
+            operator = _with_columns(operator, self._bags, self.keys)
+            self._columns.update(_columns_in(operator))
+            self._is_whole = not is_naming
+        elif was_kept:
+            yield _Drop()
+        self._is_first = self._is_first and self.is_kept and isinstance(operator, ir.Where)
+        if self._is_first and isinstance(operator, ir.Where):
+            conditions, rest = take_conditions(operator.predicate, self._columns_of_text())
+            self._conditions += conditions
+            if rest is None:
+                return
+            operator = ir.Where(rest)
+        if isinstance(operator, ir.Extend):
+            self._bags -= {named.name for named in operator.expressions if named.name}
+        yield operator
+
+    def _columns_of_text(self) -> set[str]:
+        of_table = {name for name, kind in sql_columns(self._table).items() if kind == "VARCHAR"}
+        return of_table | {name for name, key in self.keys.items() if not key.is_number}
 
 
 class _Drop(ir.Operator):
@@ -126,6 +202,18 @@ def _key(part: object) -> Key | None:
             key = Key(bag, name)
             return key if key.is_plain else None
     return None
+
+
+def _columns_in(part: Any) -> Iterator[str]:
+    """Names of the columns that a part reads, those of queries inside too."""
+    if isinstance(part, ir.ColumnRef):
+        yield part.name
+    elif isinstance(part, tuple | list):
+        for each in part:
+            yield from _columns_in(each)
+    elif dataclasses.is_dataclass(part) and isinstance(part, ir.Node):
+        for field in dataclasses.fields(part):
+            yield from _columns_in(getattr(part, field.name))
 
 
 def _mapped(part: Any, change: Any) -> Any:

@@ -11,6 +11,18 @@ import duckdb_kql
 
 _EXTRACTED = r"""json_extract\((?P<column>"\w+"), (?P<path>'\$[^']*')\)"""
 _TEXT = re.compile(_EXTRACTED + r" ->> '\$'")
+_MOMENT = r"""(?P<moment>"\w+"|\("\w+" [+-] INTERVAL '[\w.]+'\))"""
+_WIDTH = r"epoch\((?P<width>INTERVAL '[\w.]+')\)"
+_BIN = re.compile(
+    rf"to_timestamp\(floor\(epoch\({_MOMENT}\) / {_WIDTH}\) \* epoch\((?P=width)\)\) AT TIME ZONE 'UTC'"
+)
+_NUMBER = r"""CAST\((?P<number>-?[\d.]+) AS DOUBLE\)"""
+_OTHERWISE = re.compile(
+    r"""coalesce\(CASE WHEN CAST\((?P<column>"Measurements\.[^"]+") AS VARCHAR\) <> '' THEN (?P=column) END, """
+    rf"""CASE WHEN CAST\({_NUMBER} AS VARCHAR\) <> '' THEN CAST\((?P=number) AS DOUBLE\) END, """
+    r"""(?P=column), CAST\((?P=number) AS DOUBLE\)\)"""
+)
+"A measurement, or a number where it is missing: duckdb-kql writes each as text to see whether it is an empty one."
 _LIST = "list_transform(["
 _LAMBDA = ", lambda _v: "
 _FIRST = "[1]"
@@ -22,10 +34,21 @@ _MAX_REPEATED = 300
 
 
 def shorten(sql: str) -> str:
-    """Read text and numbers of JSON columns in one step, and convert values without a list around each."""
+    """Read text and numbers of JSON columns in one step, convert values without a list around each, find bins of
+    time by whole numbers instead of a calendar of time zones, and write no number as text to see that it is one."""
     if number := _number():
         sql = number.sub(r"TRY_CAST(\g<column> ->> \g<path> AS DOUBLE)", sql)
-    return _without_lists(_TEXT.sub(r"(\g<column> ->> \g<path>)", sql))
+    sql = _BIN.sub(
+        lambda found: _bin(found["moment"], found["width"]), _TEXT.sub(r"(\g<column> ->> \g<path>)", sql)
+    )
+    sql = _OTHERWISE.sub(r"coalesce(\g<column>, CAST(\g<number> AS DOUBLE))", sql)
+    return _without_lists(sql)
+
+
+def _bin(moment: str, width: str) -> str:
+    """The beginning of a moment's bin; bins before 1970 begin before their moments too."""
+    at_us, width_us = f"epoch_us({moment})", f"epoch_us({width})"
+    return f"make_timestamp({at_us} - ({at_us} % {width_us} + {width_us}) % {width_us})"
 
 
 @cache

@@ -202,7 +202,7 @@ class Store:
         output = paths[0].with_name(f"{names[0]}-{names[-1]}.parquet")
         relative = [str(path.relative_to(self._layout.data)) for path in (output, *paths)]
         with self.database.cursor() as cursor:
-            rows = " UNION ALL ".join(select_rows(table, self.keys_of(paths)))
+            rows = " UNION ALL ".join(select_rows(list(sql_columns(table)), self.keys_of(paths)))
             draft = draft_parquet(cursor, _in_order(cursor, table, rows), output)
         self._layout.write_compaction(Compaction(output=relative[0], inputs=relative[1:]))
         with self._switching:

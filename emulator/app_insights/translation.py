@@ -77,10 +77,7 @@ def _translate(text: str) -> Translation:
         rewriting = Rewriting()
         query = rewriting.rewrite(lower(text))
         if rewriting.sources:
-            views = {
-                name: [*_SCHEMA[source.table], *(key.column for key in source.keys)]
-                for name, source in rewriting.sources.items()
-            }
+            views = {name: source.names for name, source in rewriting.sources.items()}
             sql = to_sql(query, _SCHEMA | views)
             return Translation(shorten(str(sql)), {}, rewriting.sources | _tables_in(str(sql)))
     sql = duckdb_kql.to_sql(text, schema=_SCHEMA, allow_write=False)
@@ -91,4 +88,4 @@ def _translate(text: str) -> Translation:
 
 def _tables_in(sql: str) -> dict[str, Source]:
     """The tables that SQL reads as they are."""
-    return {table: Source(table, ()) for table in TABLES if f'"{table}"' in sql}
+    return {table: Source.whole(table) for table in TABLES if f'"{table}"' in sql}

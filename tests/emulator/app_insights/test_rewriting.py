@@ -4,6 +4,7 @@ import pytest
 
 from console.queries import load_query, query_names
 from emulator.app_insights.bags import Key
+from emulator.app_insights.tables import sql_columns
 from emulator.app_insights.translation import translate
 
 K, M = Key("Properties", "k"), Key("Measurements", "m")
@@ -34,6 +35,63 @@ def test_keys_that_become_columns(query: str, keys: list[tuple[Key, ...]]) -> No
     sources = translate(query).sources.values()
 
     assert [source.keys for source in sources if source.keys] == keys
+
+
+@pytest.mark.parametrize(
+    ("query", "columns"),
+    [
+        ("AppTraces | where SeverityLevel > 1 | extend m = Message | project m, Id = OperationId",
+         {"SeverityLevel", "Message", "OperationId"}),
+        ("AppTraces | summarize count()", {"TimeGenerated"}),
+        ("AppTraces | top 2 by TimeGenerated | summarize x = max(ItemCount) by AppRoleName",
+         {"TimeGenerated", "ItemCount", "AppRoleName"}),
+        ("AppTraces | where tostring(Properties.k) == 'x' | project Message", {"Message"}),
+        ("AppTraces | project Properties", {"Properties"}),
+    ],
+)  # fmt: skip
+def test_columns_that_are_read(query: str, columns: set[str]) -> None:
+    [source] = translate(query).sources.values()
+
+    assert set(source.columns) == columns
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "AppTraces | where Message == 'x'",
+        "AppTraces | summarize arg_max(TimeGenerated, *)",
+        "AppTraces | extend x = 1 | join kind=inner (AppTraces | take 1) on OperationId",
+        "AppTraces | project-away Message",
+    ],
+)
+def test_all_columns_are_read_where_all_may_be_wanted(query: str) -> None:
+    sources = translate(query).sources.values()
+
+    assert all(set(source.columns) == set(sql_columns("AppTraces")) for source in sources)
+
+
+@pytest.mark.parametrize(
+    ("query", "conditions"),
+    [
+        ('where Message == "it\'s"', [("Message", ("it's",))]),
+        ("where Message in ('a', 'b') and SeverityLevel > 1", [("Message", ("a", "b"))]),
+        ("where tostring(Properties.k) == 'x' | where Message == 'y'",
+         [("Properties.k", ("x",)), ("Message", ("y",))]),
+        ("where Message == 'x' or Message == 'y'", []),
+        ("where Message != 'x' and Message =~ 'y' and Message in~ ('z')", []),
+        ("where SeverityLevel == 1 and todouble(Measurements.m) == 2", []),
+        ("where tostring(Properties) == 'x'", []),
+        ("extend Message = 'x' | where Message == 'x'", []),
+        ("take 1 | where Message == 'x'", []),
+    ],
+)  # fmt: skip
+def test_conditions_that_files_are_read_with(
+    query: str, conditions: list[tuple[str, tuple[str, ...]]]
+) -> None:
+    sources = translate(f"AppTraces | {query}").sources.values()
+
+    found = [(each.column, each.texts) for source in sources for each in source.conditions]
+    assert found == conditions
 
 
 @pytest.mark.parametrize("name", query_names())

@@ -1,5 +1,7 @@
 """SQL in fewer words, of the same meaning."""
 
+from datetime import datetime
+
 import duckdb
 import duckdb_kql
 import pytest
@@ -50,3 +52,25 @@ def test_what_is_costly_is_written_once() -> None:
     sql = shorten(str(duckdb_kql.to_sql("T | project n = toint(C.key)")))
 
     assert sql.count("""json_extract("C", '$.key')""") == 1
+
+
+@pytest.mark.parametrize("width", ["1s", "5m", "7d", "100ms", "2500microseconds"])
+@pytest.mark.parametrize("moment", ["d", "d - 1m", "d + 36h"])
+def test_bins_of_time_are_the_same(moment: str, width: str) -> None:
+    sql = str(duckdb_kql.to_sql(f"{VALUES} | project x = bin({moment}, {width})"))
+    shortened = shorten(sql)
+
+    assert duckdb.execute(shortened).fetchall() == duckdb.execute(sql).fetchall()
+    assert "floor(epoch(" not in shortened
+
+
+def test_bin_of_a_moment_before_1970_begins_before_it() -> None:
+    sql = shorten(
+        str(
+            duckdb_kql.to_sql(
+                "datatable(d:datetime) [datetime(1969-12-31 23:59:59)] | project x = bin(d, 1h)"
+            )
+        )
+    )
+
+    assert duckdb.execute(sql).fetchall() == [(datetime(1969, 12, 31, 23),)]
