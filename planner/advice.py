@@ -37,7 +37,7 @@ def app_settings(candidate: Candidate, instance: InstanceModel, *, slo_s: float)
 
 
 def bicep_parameters(candidate: Candidate, settings: Mapping[str, str]) -> dict[str, Any]:
-    """A parameters file for `az deployment group create --parameters @FILE`."""
+    """A parameters file for `az deployment sub create ... --parameters @FILE`, beside name and place of the app."""
     plan = candidate.plan
     values: dict[str, Any] = {
         "sku": plan.sku.name,

@@ -1,8 +1,6 @@
 """The commands `plan`, `measure` and `backtest`; what cannot be done is one line and exit status 1."""
 
-import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
@@ -23,12 +21,11 @@ from planner.measurements_from_telemetry import measure_telemetry
 from planner.model import InstanceModel
 from planner.plans import SKUS, sku_named
 from planner.price_list import PRICES_DIR, read_prices
+from planner.progress import progress
 from planner.telemetry import AZURE, Telemetry
 from planner.traffic import parse_duration_s, parse_traffic
 
 RESULTS, MANIFEST = Path("benchmarks/results"), Path("models/manifest.json")
-SAY_EVERY_S = 10.0
-"Between two lines of progress, where there is no terminal."
 
 ManifestOption = Annotated[Path, typer.Option(help="Of the models: their quality, and which are served.")]
 ResultsOption = Annotated[Path, typer.Option(help="Folder of benchmark results.")]
@@ -83,6 +80,31 @@ def plan(
     seeds: Annotated[int, typer.Option(help="With how many seeds the answer is confirmed.")] = 5,
     seed: Annotated[int, typer.Option(help="The first of them.")] = 0,
     memory_mb: Annotated[int, typer.Option(help="Of a process, for plans that bill by it.")] = 512,
+    edge_share: Annotated[
+        float, typer.Option(help="Share of the requests that devices answer; the plan is for the others.")
+    ] = 0.0,
+    edge_p50_ms: Annotated[float | None, typer.Option(help="Median of an answer by a device.")] = None,
+    edge_p99_ms: Annotated[float | None, typer.Option(help="Its 99th percentile.")] = None,
+    edge_results: Annotated[
+        Path | None,
+        typer.Option(
+            help="File of benchmark results that says both. Default: edge_browser.json, if it is there."
+        ),
+    ] = None,
+    edge_ndcg: Annotated[
+        float | None, typer.Option(help="NDCG@10 of the bundle's model. Default: what its manifest says.")
+    ] = None,
+    edge_devices: Annotated[int, typer.Option(help="Devices that fetch the bundle; 0: not priced.")] = 0,
+    edge_updates: Annotated[float, typer.Option(help="Times a month that each fetches a new one.")] = 4.0,
+    edge_bundle_kb: Annotated[
+        float | None, typer.Option(help="Of the bundle on the wire. Default: what the results say.")
+    ] = None,
+    edge_compare_every: Annotated[
+        int, typer.Option(help="One of so many answers by devices is asked of the cloud too; 0: none.")
+    ] = 50,
+    round_trip_ms: Annotated[
+        float | None, typer.Option(help="Between users and the cloud, for what users of devices see.")
+    ] = None,
     workspace: WorkspaceOption = "",
     endpoint: EndpointOption = AZURE,
     prices: Annotated[Path, typer.Option(help="Folder of price lists.")] = PRICES_DIR,
@@ -91,6 +113,10 @@ def plan(
 ) -> None:
     """The cheapest Premium plan that keeps a promise under a traffic, and what stands around it."""
     from planner.advice import app_settings, bicep_parameters, check_writable, write_parameters
+    from planner.edge import cloud_traffic
+    from planner.edge_measurements import EdgeOptions, edge_of
+    from planner.edge_planning import plan_edge
+    from planner.edge_report import edge_doubts, edge_json, edge_lines
     from planner.evaluation import Promise
     from planner.plan_report import report_json, report_lines
     from planner.planning import plan_traffic
@@ -118,10 +144,26 @@ def plan(
             duration_s=None if duration is None else parse_duration_s(duration),
             telemetry=lambda: Telemetry(endpoint, workspace=workspace),
         )
+        some = next(iter(instances.values()))
+        edge, whole = None, wanted
+        if edge_share:
+            options = EdgeOptions(
+                share=edge_share,
+                p50_ms=edge_p50_ms,
+                p99_ms=edge_p99_ms,
+                results=edge_results,
+                round_trip_ms=round_trip_ms,
+                ndcg_10=edge_ndcg,
+                n_devices=edge_devices,
+                updates_per_month=edge_updates,
+                bundle_kb=edge_bundle_kb,
+                compare_every=edge_compare_every,
+            )
+            edge = edge_of(options, some, results=results, manifest=manifest, extrapolates=extrapolate)
+            wanted = cloud_traffic(whole, share=edge.share, compare_every=edge.compare_every)
         wanted = sample_of(wanted, seed=seed)
         if wanted.left_out:
             typer.echo(f"sample: {wanted.left_out}", err=True)
-        some = next(iter(instances.values()))
         floor, ladders = _quality(some, quality)
         question = Question(
             arrivals_s=wanted.arrivals_s(seed=seed),
@@ -139,17 +181,25 @@ def plan(
             budget_usd=budget,
             seed=seed,
         )
-        with _progress() as say:
+        with progress() as say:
             planned = plan_traffic(wanted, question, n_seeds=seeds, memory_mb=memory_mb, say=say)
+            beside = (
+                plan_edge(edge, planned.choice.cheapest, question, whole=whole, n_seeds=seeds, say=say)
+                if edge
+                else None
+            )
         best = planned.choice.cheapest.candidate
         settings = app_settings(best, instances[best.plan.sku.name], slo_s=question.promise.slo_s)
         parameters = bicep_parameters(best, settings)
         if out is not None:
             write_parameters(parameters, out)
         if as_json:
-            typer.echo(report_json(planned, price_list, settings, parameters))
+            of_edge = edge_json(beside) if beside else None
+            typer.echo(report_json(planned, price_list, settings, parameters, edge=of_edge))
             return
-        for line in report_lines(planned, price_list, settings):
+        more = [*edge_lines(beside, question.promise)] if beside else []
+        doubts = [*edge_doubts(beside)] if beside else []
+        for line in report_lines(planned, price_list, settings, more=more, doubts=doubts):
             typer.echo(line)
         if out is not None:
             typer.echo(f"parameters for Bicep: {out}")
@@ -297,25 +347,3 @@ def _described(measured: Measurements) -> Iterator[str]:
             yield f"  {variant.name}: {times}"
         for note in instance.notes:
             yield f"  note: {note}"
-
-
-@contextmanager
-def _progress() -> Iterator[Callable[[str, int, int], None]]:
-    """Tells what is done: a bar on a terminal, elsewhere a line once in a while."""
-    if not sys.stderr.isatty():
-        said_s = time.monotonic()
-
-        def say(what: str, done: int, of: int) -> None:
-            nonlocal said_s
-            if time.monotonic() - said_s >= SAY_EVERY_S:
-                said_s = time.monotonic()
-                typer.echo(f"{what}: {done} of {of}", err=True)
-
-        yield say
-        return
-    from rich.console import Console
-    from rich.progress import Progress
-
-    with Progress(console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task("searching", total=None)
-        yield lambda what, done, of: bar.update(task, description=what, completed=done, total=of)

@@ -13,6 +13,8 @@ from planner.price_list import PriceList
 
 HEAD = ("", "size", "always ready", "pre-warmed", "at most", "ladder")
 FIGURES = ("p50 ms", "p95 ms", "p99 ms", "in SLO", "cold", "refused", "quality", "instances", "USD/month")
+LEFT = (0, 1, 5)
+"Columns of text."
 MOST_FRONTIER = 12
 SAID = {
     "slo_share": "in SLO",
@@ -24,8 +26,20 @@ SAID = {
 }
 
 
-def report_lines(planned: Planned, prices: PriceList, settings: dict[str, str]) -> Iterator[str]:
-    """The report, line by line."""
+def report_lines(
+    planned: Planned,
+    prices: PriceList,
+    settings: dict[str, str],
+    *,
+    more: Sequence[str] = (),
+    doubts: Sequence[str] = (),
+) -> Iterator[str]:
+    """The report, line by line.
+
+    Args:
+        more: lines that stand behind the plan and its neighbours.
+        doubts: lines that stand among what it rests on.
+    """
     choice, promise = planned.choice, planned.promise
     best = choice.cheapest
     yield (
@@ -48,6 +62,9 @@ def report_lines(planned: Planned, prices: PriceList, settings: dict[str, str]) 
     if choice.up is None:
         yield "  up: no dearer plan is noticeably faster"
     yield from _savings(planned)
+    if more:
+        yield ""
+        yield from more
     yield ""
     yield f"over {planned.n_seeds} seeds, mean and 95 % interval:"
     yield from _intervals(planned)
@@ -71,13 +88,22 @@ def report_lines(planned: Planned, prices: PriceList, settings: dict[str, str]) 
         yield f"  {command}"
     yield f'  models/manifest.json: "serving": {msgspec.json.encode(list(best.candidate.ladder)).decode()}'
     yield ""
-    yield from _doubts(planned, prices)
+    yield from _doubts(planned, prices, doubts)
 
 
 def report_json(
-    planned: Planned, prices: PriceList, settings: dict[str, str], parameters: dict[str, Any]
+    planned: Planned,
+    prices: PriceList,
+    settings: dict[str, str],
+    parameters: dict[str, Any],
+    *,
+    edge: dict[str, Any] | None = None,
 ) -> str:
-    """The same and more, for machines; times in seconds."""
+    """The same and more, for machines; times in seconds.
+
+    Args:
+        edge: what devices make of it; None: there are none.
+    """
     choice = planned.choice
     encoded = {
         "traffic": planned.traffic,
@@ -117,6 +143,7 @@ def report_json(
         "commands": az_commands(choice.cheapest.candidate, settings),
         "parameters": parameters,
         "extrapolated": planned.guesses,
+        "edge": edge,
         "prices": {"region": prices.region, "checked": prices.plans["premium"].checked},
     }
     return msgspec.json.format(msgspec.json.encode(encoded), indent=2).decode()
@@ -130,12 +157,12 @@ def as_json(evaluation: Evaluation | None) -> dict[str, Any] | None:
     return figures | {"n_instances": evaluation.n_instances}
 
 
-def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[str]:
+def table(head: Sequence[str], rows: Sequence[Sequence[str]], *, left: Sequence[int] = LEFT) -> Iterator[str]:
     """Columns as wide as they need to be; text to the left, numbers to the right."""
     widths = [max(len(row[column]) for row in (head, *rows)) for column in range(len(head))]
     for row in (head, *rows):
         cells = (
-            cell.ljust(width) if column in (0, 1, 5) else cell.rjust(width)
+            cell.ljust(width) if column in left else cell.rjust(width)
             for column, (cell, width) in enumerate(zip(row, widths, strict=True))
         )
         yield ("  " + "  ".join(cells)).rstrip()
@@ -212,10 +239,11 @@ def _schedule(planned: Planned) -> Iterator[str]:
             yield f"    {line}"
 
 
-def _doubts(planned: Planned, prices: PriceList) -> Iterator[str]:
+def _doubts(planned: Planned, prices: PriceList, more: Sequence[str]) -> Iterator[str]:
     yield "what this rests on:"
     for guess in planned.guesses:
         yield f"  EXTRAPOLATED: {guess}"
+    yield from more
     premium = prices.plans["premium"]
     yield f"  list prices of {prices.region}, checked {premium.checked}: {premium.source}"
     if premium.unconfirmed:

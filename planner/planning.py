@@ -92,12 +92,8 @@ def plan_traffic(
         Unattainable: nothing can do it.
         NoPlan: nothing that is allowed does it.
     """
-    question = replace(question, ceiling_usd=_ceiling_usd(question))
-    found = search(question, on_progress=lambda done, of: say("searching", done, of), n_processes=n_processes)
-    seeds = Seeds(traffic, question, n_seeds)
-    choice = choose(
-        found.evaluations, question.promise, budget_usd=question.budget_usd, confirm=seeds.confirms
-    )
+    chosen = choose_plan(traffic, question, n_seeds=n_seeds, n_processes=n_processes, say=say)
+    question, found, seeds, choice = chosen.question, chosen.found, chosen.seeds, chosen.choice
     best = choice.cheapest.candidate
     confirmed = seeds.intervals(best)
     say("comparing", 0, 1)
@@ -131,6 +127,40 @@ def plan_traffic(
         elsewhere=_elsewhere(question, instance, memory_mb),
         guesses=(*((f"a sample: {traffic.left_out}",) if traffic.left_out else ()), *instance.extrapolated),
     )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Chosen:
+    """The outcome of a search."""
+
+    question: Question
+    "With the price beyond which nothing was looked at."
+    found: Found
+    seeds: "Seeds"
+    choice: Choice
+
+
+def choose_plan(
+    traffic: Traffic,
+    question: Question,
+    *,
+    n_seeds: int,
+    n_processes: int = 2,
+    say: Say = lambda what, done, of: None,
+) -> Chosen:
+    """Search, and take the cheapest plan that keeps the promise with every seed's mean; arguments as of `plan_traffic`.
+
+    Raises:
+        Unattainable: nothing can do it.
+        NoPlan: nothing that is allowed does it.
+    """
+    question = replace(question, ceiling_usd=_ceiling_usd(question))
+    found = search(question, on_progress=lambda done, of: say("searching", done, of), n_processes=n_processes)
+    seeds = Seeds(traffic, question, n_seeds)
+    choice = choose(
+        found.evaluations, question.promise, budget_usd=question.budget_usd, confirm=seeds.confirms
+    )
+    return Chosen(question=question, found=found, seeds=seeds, choice=choice)
 
 
 def _elsewhere(question: Question, instance: InstanceModel, memory_mb: int) -> tuple[Bill, ...]:

@@ -4,6 +4,8 @@ import math
 from dataclasses import dataclass
 
 MOST_ALWAYS_READY = 20
+MOST_PRE_WARMED = 10
+"What Azure's schema allows (`Microsoft.Web/sites`, `siteConfig`)."
 MOST_INSTANCES = 100
 "Of one plan in the largest regions; elsewhere 20 to 60."
 
@@ -60,7 +62,7 @@ class PremiumPlan:
     always_ready: int = 1
     "Instances that run at all times (`minimumElasticInstanceCount`), 1 to 20."
     pre_warmed: int = 1
-    "Warm instances kept in reserve while there is load (`preWarmedInstanceCount`)."
+    "Warm instances kept in reserve while there is load (`preWarmedInstanceCount`), 0 to 10."
     max_burst: int = 20
     "Most instances at any time, the reserve included (`maximumElasticWorkerCount`), up to 100."
     scale_limit: int | None = None
@@ -71,8 +73,10 @@ class PremiumPlan:
             raise ValueError(
                 f"{self.always_ready} always-ready instances; a plan has 1 to {MOST_ALWAYS_READY}"
             )
-        if self.pre_warmed < 0:
-            raise ValueError(f"{self.pre_warmed} pre-warmed instances; 0 turns the buffer off")
+        if not 0 <= self.pre_warmed <= MOST_PRE_WARMED:
+            raise ValueError(
+                f"{self.pre_warmed} pre-warmed instances; a plan has up to {MOST_PRE_WARMED}, 0 turns the buffer off"
+            )
         if self.max_burst > MOST_INSTANCES:
             raise ValueError(
                 f"a maximum burst of {self.max_burst} is above what a plan can have; give at most {MOST_INSTANCES}"

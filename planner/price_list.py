@@ -30,6 +30,7 @@ METERS: Mapping[str, Mapping[str, str]] = {
     },
     "consumption": {"execution": "GB-s", "executions": "million"},
     "telemetry": {"ingestion": "GB"},
+    "egress": {"internet": "GB"},
     "aws_lambda": {
         "duration": "GB-s",
         "requests": "million",

@@ -111,7 +111,7 @@ def refresh_prices(
 ) -> Refreshed:
     """Read Azure's prices of a region and write a list with today's date.
 
-    Prices of services elsewhere are kept: from the region's own list, or else from that of East US.
+    Prices of services elsewhere and of egress are kept: from the region's own list, or else from that of East US.
 
     Args:
         region: as Azure names it in code, such as `eastus`.

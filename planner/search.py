@@ -26,7 +26,7 @@ from planner.billing import instance_hour
 from planner.bounds import Unattainable, most_per_s, unloaded_s
 from planner.evaluation import Candidate, Evaluation, Promise, evaluate, with_ladder
 from planner.model import InstanceModel
-from planner.plans import MOST_ALWAYS_READY, MOST_INSTANCES, SKUS, PremiumPlan
+from planner.plans import MOST_ALWAYS_READY, MOST_INSTANCES, MOST_PRE_WARMED, SKUS, PremiumPlan
 from planner.price_list import PriceList
 
 N_PROCESSES = 2
@@ -57,8 +57,8 @@ class SearchSpace:
             )
         if not self.bursts or not all(1 <= burst <= MOST_INSTANCES for burst in self.bursts):
             raise ValueError(f"maximum bursts {self.bursts}; a plan has 1 to {MOST_INSTANCES}")
-        if any(n < 0 for n in self.pre_warmed) or not self.pre_warmed:
-            raise ValueError(f"pre-warmed instances {self.pre_warmed}; give 0 or more")
+        if not self.pre_warmed or not all(0 <= n <= MOST_PRE_WARMED for n in self.pre_warmed):
+            raise ValueError(f"pre-warmed instances {self.pre_warmed}; a plan has 0 to {MOST_PRE_WARMED}")
 
     def chains(self) -> Iterator["Chain"]:
         for sku, ladder, n_pre_warmed in product(self.skus, self.ladders, self.pre_warmed):

@@ -2,6 +2,7 @@
 
 from planner.billing.azure import (
     consumption_usage,
+    egress_usage,
     flex_usage,
     instance_hour,
     premium_bill,
@@ -22,6 +23,7 @@ __all__ = [
     "cloud_run_usage",
     "compare",
     "consumption_usage",
+    "egress_usage",
     "flex_usage",
     "instance_hour",
     "lambda_provisioned_usage",

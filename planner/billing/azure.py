@@ -1,4 +1,4 @@
-"""What Azure meters: Premium, Flex Consumption, Consumption, and telemetry.
+"""What Azure meters: Premium, Flex Consumption, Consumption, telemetry, and what leaves for the internet.
 
 Premium      vCPU-hours and GiB-hours of allocated instances, busy or not; one is always billed; executions are free
 Flex         GB-s of periods in which an instance is active, at least 1,000 ms, then steps of 100 ms; executions;
@@ -167,4 +167,22 @@ def telemetry_usage(ingested_bytes: int) -> Usage:
         plan="telemetry",
         title="Telemetry",
         quantities={"ingestion": exact_count(ingested_bytes, "bytes") / BYTES_PER_GB},
+    )
+
+
+def egress_usage(sent_bytes: int, *, title: str = "Egress") -> Usage:
+    """Bytes that leave for the internet within a month.
+
+    Args:
+        sent_bytes: on the wire, compressed.
+        title: of the bill: what is sent.
+
+    Raises:
+        ValueError: the count is negative.
+    """
+    return Usage(
+        plan="egress",
+        title=title,
+        quantities={"internet": exact_count(sent_bytes, "bytes") / BYTES_PER_GB},
+        assumptions=("Egress: a GB is taken to be 10^9 bytes, and headers to cost nothing",),
     )

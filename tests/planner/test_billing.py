@@ -551,6 +551,7 @@ def test_cost_alone_is_the_bills_total() -> None:
         ({"always_ready": 0}, "a plan has 1 to 20"),
         ({"always_ready": 21}, "a plan has 1 to 20"),
         ({"pre_warmed": -1}, "-1 pre-warmed"),
+        ({"pre_warmed": 11}, "11 pre-warmed instances; a plan has up to 10"),
         ({"always_ready": 5, "max_burst": 4}, "raise the burst"),
         ({"pre_warmed": 4, "max_burst": 3}, "4 pre-warmed instances are above the maximum burst of 3"),
         ({"max_burst": 101}, "101 is above what a plan can have; give at most 100"),

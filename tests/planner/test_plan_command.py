@@ -102,6 +102,59 @@ def test_benchmark_results_are_the_measurements_unless_others_are_named(plan: Pl
     assert "EXTRAPOLATED: one machine's benchmarks stand for an instance" in result.stdout
 
 
+DEVICES = ("--edge-p50-ms", "2", "--edge-p99-ms", "6", "--edge-ndcg", "0.088", "--round-trip-ms", "80")
+
+
+def test_devices_take_their_share_and_the_plan_without_them_stands_beside(plan: Plan) -> None:
+    downloads = ("--edge-devices", "100000", "--edge-bundle-kb", "700")
+    asked = ("--slo-p99-ms", "100", *TRAFFIC, "--max-burst", "6", "--edge-share", "0.6", *DEVICES, *downloads)
+
+    answer: dict[str, Any] = json.loads(plan(*asked, "--json").stdout)
+
+    edge = answer["edge"]
+    side, without = edge["with_devices"], edge["without"]
+    assert answer["rate_per_s"] == pytest.approx((0.4 + 0.6 / 50) * edge["all_per_s"], rel=0.01)
+    assert side["plan"] == answer["cheapest"]
+    assert side["plan"]["usd_per_month"] < without["plan"]["usd_per_month"]
+    # 100,000 x 4 x 700 kB = 280 GB, of which 100 are free, at 0.087
+    assert side["downloads_usd"] == pytest.approx(15.66)
+    assert side["usd_per_month"] == pytest.approx(side["plan"]["usd_per_month"] + 15.66)
+    assert side["seen"]["p50_s"] < 0.01 < 0.08 < without["seen"]["p50_s"]
+    assert side["seen"]["quality"] == pytest.approx(0.6 * 0.088 + 0.4 * side["plan"]["quality"])
+    assert without["plan"]["quality"] == without["seen"]["quality"]
+
+
+def test_report_tells_the_promise_of_the_cloud_and_what_users_see(plan: Plan) -> None:
+    result = plan("--slo-p99-ms", "100", *TRAFFIC, "--max-burst", "4", "--edge-share", "0.5", *DEVICES)
+
+    assert result.returncode == 0, result.stderr
+    assert "50% of it by devices" in result.stdout
+    assert "as users see it, 80 ms of round trip to the cloud included" in result.stdout
+    assert "> with devices" in result.stdout
+    assert "the promise is the cloud's, its round trip left out" in result.stdout
+    assert "downloads of the bundle are not priced; say how many devices with --edge-devices" in result.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("--edge-share", "1"), "leave the cloud no traffic, and nothing to plan"),
+        (("--edge-share", "1.5"), "an edge share of 1.5; give the share of requests"),
+        (("--edge-share", "0.5"), "answers by devices were never measured"),
+        (("--edge-share", "0.5", *DEVICES, "--edge-devices", "5"), "the size of the bundle is not known"),
+    ],
+)
+def test_impossible_devices_are_one_line(measured: Path, arguments: tuple[str, ...], said: str) -> None:
+    nowhere = ("--results", str(measured.parent), "--manifest", str(measured.parent / "manifest.json"))
+
+    result = CliRunner().invoke(
+        app, ["plan", *TRAFFIC, "--measurements", str(measured), *nowhere, *arguments]
+    )
+
+    assert (result.exit_code, result.stderr.count("\n")) == (1, 1)
+    assert said in result.stderr
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [

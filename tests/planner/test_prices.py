@@ -145,6 +145,7 @@ def test_shipped_list_has_the_prices_that_are_known() -> None:
         "flex.always_ready_executions": ("0.40", "0"),
         "consumption.execution": ("0.000016", "400000"),
         "consumption.executions": ("0.20", "1"),
+        "egress.internet": ("0.087", "100"),
         "telemetry.ingestion": ("2.30", "5"),
         "aws_lambda.duration": ("0.0000166667", "400000"),
         "aws_lambda.requests": ("0.20", "1"),
