@@ -6,7 +6,7 @@ VERSION := $(or $(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_in
 INSTALLED := .venv/.installed-$(VERSION)
 DATA ?= ../shared/data/ml-latest-small
 
-.PHONY: run test lint format bench train package doctor training-deps chromium lock clean
+.PHONY: run test lint format bench train package edge doctor audit training-deps chromium lock clean
 
 run: $(INSTALLED)
 	@test -e local.settings.json || cp local.settings.sample.json local.settings.json
@@ -19,7 +19,7 @@ lint: $(INSTALLED)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/lint-imports
+	PYTHONPATH=edge/python $(BIN)/lint-imports
 	$(BIN)/python -m infra.check
 
 format: $(INSTALLED)
@@ -30,16 +30,30 @@ bench: $(INSTALLED)
 	$(BIN)/python -m benchmarks overhead
 	$(BIN)/python -m benchmarks report
 
+# A catalogue too large for devices has models, but no bundle.
 train: training-deps
 	$(BIN)/python -m training run $(DATA)
+	-$(BIN)/python -m training edge models --data $(DATA)
 
 # dist/recserve.zip, listed and started; FLAGS=--remote-build leaves the dependencies to a build in Azure.
 package: $(INSTALLED)
 	$(BIN)/python -m deployment package $(FLAGS)
 
+# The browser client, its runtime and the demo page, which the function app serves: models/edge/web.
+edge:
+	cd edge/js && npm ci --omit=dev --ignore-scripts --no-audit --no-fund --loglevel=error && node web.mjs ../../models/edge/web
+
 # Of this checkout, or of the app settings in SETTINGS=file; FLAGS=--offline asks no endpoint.
 doctor: $(INSTALLED)
 	$(BIN)/python -m recserve.doctor $(if $(SETTINGS),--settings $(SETTINGS)) $(FLAGS)
+
+# Known vulnerabilities of all pins, as PyPI knows them; a pin that it cannot be asked about is a failure too.
+# With Python 3.13, whose pins are what Azure installs.
+audit: $(INSTALLED)
+	$(BIN)/uv tool run \
+	  --python "$$($(BIN)/python -c 'from deployment.interpreter import find_interpreter; print(find_interpreter())')" \
+	  pip-audit --strict --no-deps --disable-pip \
+	  -r requirements.txt -r console/requirements.txt -r requirements-dev.txt
 
 # One environment for everything but PyTorch. uv installs in seconds; where it cannot (a pip configuration
 # that it does not read), pip does.

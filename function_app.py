@@ -9,9 +9,10 @@ from functools import partial
 from azure.functions import AuthLevel, Context, FunctionApp, HttpRequest, HttpResponse, TimerRequest
 from azure.functions.warmup import WarmUpContext
 
-from recserve.http_io import encode, read_json, read_params, read_terms, respond
+from recserve.http_io import encode, read_json, read_known, read_params, read_terms, respond
 from recserve.schemas import (
     CatalogueRequest,
+    EdgeFileRequest,
     EventsRequest,
     Health,
     PopularRequest,
@@ -22,9 +23,14 @@ from recserve.schemas import (
     SimilarRequest,
     UserRequest,
 )
+from recserve.settings import is_edge_public
+
+IS_EDGE_PUBLIC = is_edge_public()
+OF_EDGE = AuthLevel.ANONYMOUS if IS_EDGE_PUBLIC else AuthLevel.FUNCTION
 
 app = FunctionApp(http_auth_level=AuthLevel.FUNCTION)
 answer = partial(respond, startup)
+answer_edge = partial(respond, startup, is_open=IS_EDGE_PUBLIC)
 cold_start.timeline.mark("import function_app")
 
 
@@ -128,6 +134,30 @@ async def reload_models(req: HttpRequest, context: Context) -> HttpResponse:
     )
 
 
+@app.route("edge/manifest", methods=["GET"], auth_level=OF_EDGE)
+async def edge_manifest(req: HttpRequest, context: Context) -> HttpResponse:
+    return await answer_edge(
+        "edge_manifest", lambda s, timeline: s.edge_manifest(read_known(req), timeline), req, context
+    )
+
+
+@app.route("edge/files/{name}", methods=["GET"], auth_level=OF_EDGE)
+async def edge_file(req: HttpRequest, context: Context) -> HttpResponse:
+    return await answer_edge(
+        "edge_file",
+        lambda s, timeline: s.edge_file(read_params(req, EdgeFileRequest), read_known(req), timeline),
+        req,
+        context,
+    )
+
+
+@app.route("edge/demo", methods=["GET"], auth_level=OF_EDGE)
+async def edge_demo(req: HttpRequest, context: Context) -> HttpResponse:
+    return await answer_edge(
+        "edge_demo", lambda s, timeline: s.edge_demo(read_known(req), timeline), req, context
+    )
+
+
 @app.timer_trigger("timer", schedule="0 */5 * * * *", use_monitor=False)
 async def reload_models_on_schedule(timer: TimerRequest) -> None:
     await startup.reload_models()
@@ -147,7 +177,7 @@ async def health_ready(req: HttpRequest, context: Context) -> HttpResponse:
 async def openapi(req: HttpRequest) -> HttpResponse:
     from recserve.openapi import describe  # nobody waits for it at a start
 
-    return encode(describe())
+    return encode(describe(is_edge_public=is_edge_public()))
 
 
 @app.warm_up_trigger("context")

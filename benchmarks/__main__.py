@@ -363,6 +363,46 @@ def contract(
 
 
 @app.command()
+def fuzz(
+    requests: Annotated[int, typer.Option(min=100, help="About how many, half of them as bytes.")] = 10_000,
+    seed: Annotated[int, typer.Option(help="Seed of the requests.")] = 0,
+    rounds: Annotated[int, typer.Option(min=1, help="Rounds, each with some of both halves.")] = 4,
+) -> None:
+    """Send the deployed package what nobody should send; ends with 1 where something is found."""
+    from dataclasses import asdict
+
+    from benchmarks.fuzz.bench import FuzzBench, format_table, is_clean, run
+    from benchmarks.results import write_result
+    from deployment.errors import DeploymentError
+
+    bench = FuzzBench(n_requests=requests, seed=seed, n_rounds=rounds)
+    try:
+        figures = run(bench, on_stage=lambda stage: print(f"... {stage}", flush=True))
+    except DeploymentError as err:
+        typer.echo(f"error: {err}", err=True)
+        raise typer.Exit(1) from err
+    path = write_result("fuzz", settings=asdict(bench), figures=figures)
+    print(format_table(figures))
+    print(path)
+    if not is_clean(figures):
+        raise typer.Exit(1)
+
+
+@app.command()
+def docs_commands() -> None:
+    """Every command of docs/operate.md that needs no Azure, and what it printed; needs Node.js for Azurite."""
+    from benchmarks.docs_commands import format_table, run
+    from benchmarks.results import write_result
+
+    figures = run(on_stage=lambda stage: print(f"... {stage}", flush=True))
+    path = write_result("docs_commands", settings={}, figures=figures)
+    print(format_table(figures))
+    print(path)
+    if any(each["exit_status"] for each in figures["blocks"]):
+        raise typer.Exit(1)
+
+
+@app.command()
 def kql(
     requests: Annotated[int, typer.Option(min=1000, help="Request spans in the store.")] = 1_000_000,
     hours: Annotated[int, typer.Option(min=1, help="Hours that they spread over.")] = 24,
@@ -501,11 +541,13 @@ def imports() -> None:
 
 @app.command()
 def report() -> None:
-    """Write the tables of the README and of docs/planning.md from the result files."""
+    """Write the tables of the README, docs/planning.md and docs/edge.md from the result files."""
+    from benchmarks.edge.report import EDGE, EDGE_BLOCKS
     from benchmarks.report import PLANNING, PLANNING_BLOCKS, update_readme
 
     update_readme()
     update_readme(PLANNING, PLANNING_BLOCKS)
+    update_readme(EDGE, EDGE_BLOCKS)
 
 
 @app.command()
@@ -653,6 +695,51 @@ def incidents(
 
 
 @app.command()
+def edge_vectors(
+    out: Annotated[Path, typer.Option(help="The file to write.")] = Path("edge/vectors/recommendations.json"),
+    models: Annotated[str, typer.Option(help="The bundle that the service is to serve.")] = "models/edge",
+    n: Annotated[int, typer.Option(min=1, help="Questions.")] = 400,
+    seed: Annotated[int, typer.Option(help="Seed of the questions.")] = 0,
+) -> None:
+    """What the service answers from the edge's bundle: the cases that every client is held against."""
+    from benchmarks.edge.vectors import write_vectors
+
+    n_cases = write_vectors(out, models_dir=models, n=n, seed=seed)
+    print(f"{out}: {n_cases} cases")
+
+
+@app.command()
+def edge_browser(
+    histories: Annotated[int, typer.Option(min=1, help="Histories of the parity.")] = 5000,
+    profiles: Annotated[
+        int, typer.Option(min=2, help="Fresh profiles that a first answer is timed with.")
+    ] = 10,
+    answers: Annotated[int, typer.Option(min=10, help="Local answers that are timed.")] = 2000,
+    requests: Annotated[int, typer.Option(min=50, help="Requests at each round trip.")] = 200,
+    seed: Annotated[int, typer.Option(help="Seed of histories and requests.")] = 0,
+) -> None:
+    """The JavaScript edge client in a headless Chromium: parity, bytes, latency, round trips, offline."""
+    from dataclasses import asdict
+
+    from benchmarks.chromium import NoChromium
+    from benchmarks.edge.browser import EdgeBrowserBench, format_table, run
+    from benchmarks.results import write_result
+    from emulator.npm import NpmMissing
+
+    bench = EdgeBrowserBench(
+        n_histories=histories, n_profiles=profiles, n_local=answers, n_requests=requests, seed=seed
+    )
+    try:
+        figures = run(bench, on_stage=lambda stage: print(f"... {stage}", flush=True))
+    except (NoChromium, NpmMissing) as err:
+        typer.echo(f"error: {err}", err=True)
+        raise typer.Exit(1) from err
+    path = write_result("edge_browser", settings=asdict(bench), figures=figures)
+    print(format_table(figures))
+    print(path)
+
+
+@app.command()
 def console(
     requests: Annotated[
         list[int] | None, typer.Option(help="Request spans of a store; several may be named.")
@@ -689,6 +776,25 @@ def console(
         typer.echo(f"error: {err}", err=True)
         raise typer.Exit(1) from err
     path = write_result("console", settings=asdict(bench), figures=figures)
+    print(format_table(figures))
+    print(path)
+
+
+@app.command()
+def edge_parity(
+    histories: Annotated[int, typer.Option(min=10, help="Histories that edge and service answer.")] = 5000,
+    requests: Annotated[int, typer.Option(min=20, help="Requests at each round trip.")] = 200,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of histories and requests.")] = 0,
+) -> None:
+    """The Python edge client against the service: parity, latency, NDCG lost, and a network that is cut."""
+    from dataclasses import asdict
+
+    from benchmarks.edge.parity import EdgeParityBench, format_table, run
+    from benchmarks.results import write_result
+
+    bench = EdgeParityBench(n_histories=histories, n_requests=requests, seed=seed)
+    figures = run(bench, on_stage=lambda stage: print(f"... {stage}", flush=True))
+    path = write_result("edge_parity", settings=asdict(bench), figures=figures)
     print(format_table(figures))
     print(path)
 

@@ -33,15 +33,25 @@ def chromium() -> Iterator[Browser]:
     Raises:
         NoChromium: none is installed.
     """
-    path = next(filter(None, map(shutil.which, NAMES)), None)
-    if path is None:
-        raise NoChromium("no Chromium found; Debian and Ubuntu have it as `apt-get install chromium`")
+    path = find_chromium()
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=path, args=FLAGS)
         try:
             yield browser
         finally:
             browser.close()
+
+
+def find_chromium() -> str:
+    """Where the browser is.
+
+    Raises:
+        NoChromium: none is installed.
+    """
+    path = next(filter(None, map(shutil.which, NAMES)), None)
+    if path is None:
+        raise NoChromium("no Chromium found; Debian and Ubuntu have it as `apt-get install chromium`")
+    return path
 
 
 def open_page(browser: Browser, *, width: int, height: int, theme: Theme = "light") -> Page:

@@ -39,7 +39,8 @@ from schemathesis.engine import Status, events, from_schema
 from schemathesis.engine.recorder import ScenarioRecorder
 from schemathesis.openapi.checks import RejectedPositiveData
 
-from benchmarks.server import Server, serving
+from benchmarks.server import ROOT, Server, serving
+from recserve.edge.bundle import read_bundle
 
 SERVER_CORE = min(os.sched_getaffinity(0))
 N_IDS = 40
@@ -51,6 +52,7 @@ UNWRITTEN: Mapping[str, str] = {
     "pins are inside the list": r"^item .* is pinned to position \d+ of a list of \d+",
     "pins differ in item and position": r"(item|position) .* is pinned twice",
     "years are in order": r"`min_year` \d+ is after `max_year` \d+",
+    "no more is alike than was compared": r"`overlap_sum` \S+ or `n_identical` \d+ is more than `n` \d+",
 }
 "Rules that JSON Schema has no words for, and what we answer to whoever breaks one."
 UNNAMED_HEADER = "a header that the document does not name"
@@ -71,6 +73,8 @@ class ContractBench:
     examples: int = 100
     "Random requests per operation, and chains of requests in all; the edges of the schemas come on top."
     seed: int = 0
+    with_edges: bool = True
+    "The edges of every schema too, which are the same with every seed."
     models_dir: str = "models"
 
 
@@ -94,13 +98,15 @@ def run(bench: ContractBench) -> dict[str, Any]:
         settings = {
             "RECSERVE_MODELS_DIR": str(Path(bench.models_dir).resolve()),
             "RECSERVE_STATE_PATH": f"{directory}/state.db",
+            "RECSERVE_EDGE": "key",
         }
         log = Path(directory) / "server.log"
         with serving(settings, core=SERVER_CORE, log=log, options=("--enable-auth",)) as server:
-            return _ask(bench, server)
+            return ask(bench, server)
 
 
-def _ask(bench: ContractBench, server: Server) -> dict[str, Any]:
+def ask(bench: ContractBench, server: Server) -> dict[str, Any]:
+    """Ask an app that runs, with keys enforced and printed into its log; returns what `run` does."""
     base_url = f"http://127.0.0.1:{server.port}/api"
     # Loaded from its address, the document would be left out of the operations.
     document = httpx.get(f"{base_url}/openapi.json").raise_for_status().json()
@@ -157,7 +163,7 @@ def _master_key(server: Server) -> str:
 
 
 def _config(bench: ContractBench, base_url: str, key: str) -> SchemathesisConfig:
-    ids = _catalogue_ids(bench)
+    ids, files = _catalogue_ids(bench), _bundle_names()
     # What is drawn from answers is not the same in the next run: they hold random ids.
     repeatable = {"extra-data-sources": {"responses": False}}
     return SchemathesisConfig.from_dict(
@@ -168,15 +174,20 @@ def _config(bench: ContractBench, base_url: str, key: str) -> SchemathesisConfig
             "continue-on-failure": True,
             "generation": {"mode": "all", "max-examples": bench.examples, "database": "none"},
             "phases": {
-                "examples": repeatable,
-                "coverage": repeatable,
+                "examples": repeatable | {"enabled": bench.with_edges},
+                "coverage": repeatable | {"enabled": bench.with_edges},
                 "fuzzing": repeatable | {"error-feedback": {"enabled": False}},
             },
             "checks": {"unsupported_method": {"enabled": False}, "use_after_free": {"enabled": False}},
             # A random item id is next to never one of the catalogue.
-            "dictionaries": {"ids": {"values": ids}, "texts": {"values": [*map(str, ids)]}},
+            "dictionaries": {
+                "ids": {"values": ids},
+                "texts": {"values": [*map(str, ids)]},
+                "files": {"values": files},
+            },
             "parameters": {
                 "path.item_id": {"dictionary": "texts", "probability": 0.5},
+                "path.name": {"dictionary": "files", "probability": 0.5},
                 **{f"body.{where}": {"dictionary": "ids", "probability": 0.5} for where in ITEMS_IN_BODIES},
             },
         }
@@ -186,6 +197,12 @@ def _config(bench: ContractBench, base_url: str, key: str) -> SchemathesisConfig
 def _catalogue_ids(bench: ContractBench) -> list[int | str]:
     ids: list[int | str] = json.loads((Path(bench.models_dir) / "catalogue.json").read_text())["ids"]
     return ids[:N_IDS]
+
+
+def _bundle_names() -> list[str]:
+    """Names of the files that devices are given."""
+    bundle = read_bundle(ROOT / "models" / "edge")
+    return [bundle.model.name, bundle.popular.name, bundle.catalogue.name]
 
 
 def _why_let_pass(failure: Failure, response: Response) -> str:

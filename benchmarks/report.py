@@ -60,7 +60,7 @@ def _quality(metrics: dict[str, Any]) -> str:
 
 
 def overhead_table() -> str:
-    result = _read("overhead")
+    result = read_result("overhead")
     rows = [
         f"| {label} | {f['p50_ms']:.3f} ms | {f['p95_ms']:.3f} ms | {f['p99_ms']:.3f} ms |"
         for label, f in (
@@ -71,11 +71,11 @@ def overhead_table() -> str:
         )
     ]
     head = ["| | p50 | p95 | p99 |", "| --- | --- | --- | --- |"]
-    note = f"{result['figures']['overhead']['n']} pairs, interleaved. {_machine(result)}"
+    note = f"{result['figures']['overhead']['n']} pairs, interleaved. {machine_line(result)}"
     return "\n".join(head + rows) + "\n\n" + note
 
 
-def _machine(result: dict[str, Any]) -> str:
+def machine_line(result: dict[str, Any]) -> str:
     machine = result["machine"]
     return (
         f"Measured {result['date'][:10]} at commit {result['commit']}, {machine['cores']} shared cores, "
@@ -84,7 +84,7 @@ def _machine(result: dict[str, Any]) -> str:
 
 
 def catalogue_table() -> str:
-    result = _read("catalogue")
+    result = read_result("catalogue")
     rows = [
         f"| {name} | {head['batch_1']['p50_ms']:.2f} ms | {head['batch_1']['flat_over_p50']:.1f} x "
         f"| {head['recall']['at_10']:.3f} | {head['bytes'] / 1e6:.0f} MB | {head['load']['load_ms']:.0f} ms "
@@ -100,7 +100,7 @@ def catalogue_table() -> str:
         f"Where items cluster less, the inverted file must probe {weak['inverted_file']['probed_share']:.0%} of its "
         f"blocks for a recall@10 of {weak['recall']['at_10']:.3f} and takes {weak['batch_1']['p50_ms']:.2f} ms, "
         f"{_against(weak['batch_1']['p50_ms'], result['figures']['heads']['exact_int8']['batch_1']['p50_ms'])} the "
-        f"exact int8 scan. {_machine(result)}"
+        f"exact int8 scan. {machine_line(result)}"
     )
     return "\n".join(head + rows) + "\n\n" + note
 
@@ -111,7 +111,7 @@ def _against(ms: float, other_ms: float) -> str:
 
 
 def load_table() -> str:
-    result = _read("load_100k")
+    result = read_result("load_100k")
     settings, figures = result["settings"], result["figures"]
     seconds = settings["phase_s"] * settings["rounds"]
     rows = []
@@ -130,7 +130,7 @@ def load_table() -> str:
     ]
     note = (
         f"Capacity {figures['capacity_per_s']:.0f} answers a second, Poisson arrivals from a core of their own, "
-        f"{settings['phase_s']:g} s a phase, {settings['rounds']} rounds. {_machine(result)}"
+        f"{settings['phase_s']:g} s a phase, {settings['rounds']} rounds. {machine_line(result)}"
     )
     return "\n".join(head + rows) + "\n\n" + note
 
@@ -140,7 +140,7 @@ def _shares(variants: dict[str, int], n: int) -> str:
 
 
 def bursts_table() -> str:
-    result = _read("bursts")
+    result = read_result("bursts")
     figures = result["figures"]
     rows = []
     for n, plan in figures["plans"].items():
@@ -159,13 +159,13 @@ def bursts_table() -> str:
     note = (
         f"{figures['calm_per_s']:.0f} requests a second, for half a minute {figures['burst_per_s']:.0f}, which is what "
         f"one instance can answer with {settings['n_items']:,} items; at most {settings['max_burst']} instances, which "
-        f"share the cores with sender and front end; medians of {settings['rounds']} rounds. {_machine(result)}"
+        f"share the cores with sender and front end; medians of {settings['rounds']} rounds. {machine_line(result)}"
     )
     return "\n".join(head + rows) + "\n\n" + note
 
 
 def coldstart_sentence() -> str:
-    result = _read("coldstart")
+    result = read_result("coldstart")
     figures = result["figures"]
     app, floor = figures["app"], figures["floor"]
     return (
@@ -173,12 +173,12 @@ def coldstart_sentence() -> str:
         f"{figures['ratio']:.2f} x the {floor['median_ms']:.0f} ms of a bare process that imports NumPy, ONNX Runtime "
         f"and azure.functions, loads the same session and runs it once; medians of {app['n']} starts each, in turns. "
         f"The phases of its trace explain {figures['explained']['median']:.1%} of the time seen from outside. "
-        f"{_machine(result)}"
+        f"{machine_line(result)}"
     )
 
 
 def peers_table() -> str:
-    result = _read("peers")
+    result = read_result("peers")
     figures = result["figures"]
     rows = [
         f"| {name} | {of['first_answer_s']:.2f} s | {of['p50_ms']:.2f} ms | {of['p99_ms']:.2f} ms "
@@ -197,7 +197,7 @@ def peers_table() -> str:
     )
     note = (
         f"Ours against Mosec, ratio and 95 % interval: {against}. Medians of {len(figures['rounds'])} interleaved "
-        f"rounds; each peer with its best setting for the figure. {_machine(result)}"
+        f"rounds; each peer with its best setting for the figure. {machine_line(result)}"
     )
     return "\n".join(head + rows) + "\n\n" + note
 
@@ -208,7 +208,7 @@ def _share(value: float | None) -> str:
 
 
 def backtest_table() -> str:
-    result = _read("backtest")
+    result = read_result("backtest")
     figures = result["figures"]
     rows = [
         f"| {figure.replace('_', ' ')} | {of['n']} | {of['median_error']:.1%} | {_share(of['worst_error'])} "
@@ -227,7 +227,7 @@ def backtest_table() -> str:
         for each in missed
     ]
     note = f"Every miss:\n\n{chr(10).join(told)}\n\n" if told else "No figure was missed. "
-    return "\n".join(head + rows) + "\n\n" + note + _machine(result)
+    return "\n".join(head + rows) + "\n\n" + note + machine_line(result)
 
 
 def _figure(comparison: dict[str, Any], side: str) -> str:
@@ -236,7 +236,7 @@ def _figure(comparison: dict[str, Any], side: str) -> str:
 
 
 def savings_table() -> str:
-    result = _read("savings")
+    result = read_result("savings")
     rows = []
     for each in result["figures"]["plans"]:
         best = each["recommended"]
@@ -251,7 +251,9 @@ def savings_table() -> str:
         "| --- | --- | --- | --- | --- | --- | --- | --- | --- |",
     ]
     settings = result["settings"]
-    note = f"All keep 99 % within {settings['slo_ms']:g} ms, EP1 in {settings['region']}. {_machine(result)}"
+    note = (
+        f"All keep 99 % within {settings['slo_ms']:g} ms, EP1 in {settings['region']}. {machine_line(result)}"
+    )
     return "\n".join(head + rows) + "\n\n" + note
 
 
@@ -294,6 +296,6 @@ def update_readme(readme: Path = README, blocks: Mapping[str, Callable[[], str]]
     readme.write_text(text)
 
 
-def _read(name: str) -> dict[str, Any]:
+def read_result(name: str) -> dict[str, Any]:
     result: dict[str, Any] = json.loads((RESULTS_DIR / f"{name}.json").read_text())
     return result

@@ -7,6 +7,7 @@ builds it.
 import logging
 import math
 from collections.abc import Callable, Collection
+from functools import partial
 from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING
@@ -17,6 +18,8 @@ from recserve.telemetry.timeline import Timeline
 
 if TYPE_CHECKING:
     from recserve.admission.limit import Limit
+    from recserve.admission.rate_limit import CallerLimiter
+    from recserve.edge.offer import EdgeOffer
     from recserve.experiments import Shadow, Split
     from recserve.inference.registry import ModelRegistry
     from recserve.service import RecommendationService
@@ -33,6 +36,7 @@ MAX_WAITING = 1024
 UNLIMITED = 10**9
 STATE_RETRIES = 1
 DAY_S = 86_400.0
+HOUR_S = 3600.0
 
 log = logging.getLogger(__name__)
 
@@ -103,6 +107,8 @@ def build_service(
         shadow=shadow,
         attach=attach,
         deadline_s=settings.recserve_deadline_ms / 1e3 if is_limited else math.inf,
+        edge=None if settings.recserve_edge == "off" else partial(_build_edge, settings),
+        callers=_build_callers(settings),
     )
 
 
@@ -125,6 +131,26 @@ def _build_lines(
             f"RECSERVE_SPLIT={settings.recserve_split!r} names a challenger; set RECSERVE_CHALLENGER_DIR"
         )
     return lines
+
+
+def _build_edge(settings: Settings) -> "EdgeOffer":
+    """What devices are given; built, and imported, when the first one asks."""
+    from recserve.edge.offer import EdgeOffer
+
+    return EdgeOffer(settings.edge_dir, max_age_s=settings.recserve_edge_max_age_h * HOUR_S)
+
+
+def _build_callers(settings: Settings) -> "CallerLimiter | None":
+    """What holds callers to a rate, where one is set."""
+    if not settings.recserve_caller_per_s:
+        return None
+    from recserve.admission.rate_limit import CallerLimiter, Rate
+    from recserve.callers import name_caller
+
+    return CallerLimiter(
+        Rate(settings.recserve_caller_per_s, settings.recserve_caller_burst),
+        name=partial(name_caller, is_signed_in=settings.website_auth_enabled.lower() == "true"),
+    )
 
 
 def _build_limit(settings: Settings) -> "Limit":

@@ -5,11 +5,14 @@
     |   |-- MalformedBody       not JSON
     |   |-- UnsupportedContentType
     |   |-- BodyTooLarge
-    |   `-- UnknownItem         an item id that the catalogue does not hold
+    |   |-- UnknownItem         an item id that the catalogue does not hold
+    |   |-- UnknownFile         a file that devices are not given
+    |   `-- NotOffered          a part of the API that this app has turned off
     |-- Overloaded              admission control refused; try later
     |-- NotReady                the process is still starting
     |   `-- StartupFailed       it never will be ready; what failed is the cause
     |-- StateUnavailable        the store of user histories cannot be used
+    |-- BundleUnavailable       what devices are to be given is missing or damaged
     |-- InvalidModels           a models directory that is missing, damaged or contradictory
     |-- ModelsUnavailable       the place that new versions come from cannot be reached
     `-- InvalidSettings         app settings that cannot be used
@@ -19,7 +22,7 @@ HTTP status codes belong to `http_io`.
 
 from typing import Literal
 
-Refusal = Literal["concurrency", "queueing_delay", "deadline", "queue_full"]
+Refusal = Literal["concurrency", "queueing_delay", "deadline", "queue_full", "caller_rate"]
 "Why a request was refused."
 
 
@@ -60,6 +63,14 @@ class UnknownItem(InvalidRequest):
     pass
 
 
+class UnknownFile(InvalidRequest):
+    pass
+
+
+class NotOffered(InvalidRequest):
+    pass
+
+
 class Overloaded(RecserveError):
     """Answering this request in time would make others late, or cannot be done.
 
@@ -84,6 +95,10 @@ class StartupFailed(NotReady):
 
 
 class StateUnavailable(RecserveError):
+    pass
+
+
+class BundleUnavailable(RecserveError):
     pass
 
 

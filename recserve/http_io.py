@@ -12,15 +12,19 @@ from msgspec import inspect
 
 from recserve.admission.priority import Priority
 from recserve.admission.terms import DEADLINE_HEADER, MAX_DEADLINE_S, PRIORITY_HEADER, Terms
+from recserve.content import Content, Known
 from recserve.errors import (
     BodyTooLarge,
+    BundleUnavailable,
     InvalidRequest,
     MalformedBody,
+    NotOffered,
     NotReady,
     Overloaded,
     RecserveError,
     StartupFailed,
     StateUnavailable,
+    UnknownFile,
     UnknownItem,
     UnsupportedContentType,
 )
@@ -39,11 +43,14 @@ PROBLEMS: dict[type[Exception], tuple[int, str]] = {
     UnsupportedContentType: (415, "Unsupported content type"),
     BodyTooLarge: (413, "Body too large"),
     UnknownItem: (404, "Not found"),
+    UnknownFile: (404, "Not found"),
+    NotOffered: (404, "Not found"),
     InvalidRequest: (400, "Bad request"),
     Overloaded: (429, "Too many requests"),
     StartupFailed: (503, "Start-up failed"),
     NotReady: (503, "Not ready"),
     StateUnavailable: (503, "User store unavailable"),
+    BundleUnavailable: (503, "Bundle unavailable"),
     Exception: (500, "Internal error"),
 }
 "Status and title of errors; the first class that an error belongs to decides."
@@ -66,6 +73,7 @@ async def respond(
     context: func.Context | None = None,
     *,
     wait_s: float = STARTUP_WAIT_S,
+    is_open: bool = False,
 ) -> func.HttpResponse:
     """Answer one request with the service, or say as a problem why not.
 
@@ -77,6 +85,7 @@ async def respond(
         context: the invocation, for the same.
         wait_s: how long to wait for a process that is still starting. 0 is a probe: it asks how the process
             is, is none of its work, and makes no telemetry.
+        is_open: the function is anonymous: whatever key the request has, nobody has checked it.
     """
     is_probe = wait_s == 0
     timeline = Timeline(name)
@@ -87,9 +96,16 @@ async def respond(
     try:
         service = await startup.service(wait_s=wait_s)
         timeline.enter("admit")
-        answered = await answer(service, timeline)
+        if service.callers is None or req is None or is_probe:
+            answered = await answer(service, timeline)
+        else:
+            caller = service.callers.admit(req.headers, req.params, is_key_checked=not is_open)
+            try:
+                answered = await answer(service, timeline)
+            finally:
+                service.callers.charge(caller, timeline.weight - 1)
         timeline.enter("encode")
-        response = encode(answered)
+        response = send(answered) if isinstance(answered, Content) else encode(answered)
     except RecserveError as err:
         timeline.enter("encode")
         timeline.error = type(err)
@@ -119,6 +135,21 @@ async def respond(
 
 def encode(answer: msgspec.Struct | dict[str, Any]) -> func.HttpResponse:
     return func.HttpResponse(encoder.encode(answer), mimetype="application/json")
+
+
+def send(content: Content) -> func.HttpResponse:
+    """Bytes as they are; to a caller that has them, that they are the same."""
+    return func.HttpResponse(
+        content.body,
+        status_code=304 if content.is_unchanged else 200,
+        headers=dict(content.headers),
+        mimetype=content.media_type,
+    )
+
+
+def read_known(req: func.HttpRequest) -> Known:
+    """What the caller has already, and in which coding it takes what it has not."""
+    return Known.of(req.headers)
 
 
 def encode_problem(err: Exception) -> func.HttpResponse:
@@ -338,6 +369,8 @@ def _describe(wanted: inspect.Type) -> str:
             return f"an integer from {low}"
         case inspect.IntType():
             return "an integer"
+        case inspect.StrType(pattern=str(pattern)):
+            return f"text like {pattern}"
         case inspect.StrType(min_length=shortest, max_length=longest):
             return f"text of {shortest or 0} to {longest} characters"
         case (

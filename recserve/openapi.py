@@ -5,7 +5,8 @@ called it. A test holds this table against them.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cache
 from typing import Any, Literal
 
 import msgspec
@@ -20,8 +21,9 @@ DESCRIPTION = (
     "Rules between several fields are checked too; whoever breaks one is told field, value and remedy."
 )
 
-Key = Literal["none", "function", "master"]
-"What a caller shows to the host; `master` is what functions of level `admin` want."
+Key = Literal["none", "function", "master", "edge"]
+"""What a caller shows to the host; `master` is what functions of level `admin` want, and `edge` what RECSERVE_EDGE
+says: a function key, or none."""
 
 KEYS: Mapping[Key, Sequence[Mapping[str, Sequence[str]]]] = {
     "none": [],
@@ -37,7 +39,11 @@ class Operation:
     "Below the host's route prefix; a parameter marked `?` may stand in the query instead."
     summary: str
     answer: type[msgspec.Struct] | None
-    "None for an object that has no schema of its own."
+    "None for an object that has no schema of its own, and for what is no JSON."
+    media_type: str = "application/json"
+    "Of the answer."
+    is_conditional: bool = False
+    "Whether a caller that sends the ETag it has is told that nothing has changed."
     body: type[schemas.Request] | None = None
     params: type[schemas.Request] | None = None
     headers: Sequence[dict[str, Any]] = ()
@@ -80,6 +86,13 @@ WITH_RETURN = {
         "required": True,
         "schema": {"type": "integer", "minimum": 1},
     }
+}
+WITH_VALIDATOR = {
+    "etag": {
+        "description": "For `if-none-match` of the next request.",
+        "schema": {"type": "string"},
+    },
+    "cache-control": {"description": "Whether to ask again.", "schema": {"type": "string"}},
 }
 WITHOUT_SLASH = {"not": {"pattern": "/|%2[Ff]"}}
 "The host hands on an encoded slash as it came, so that it cannot be told from the text `%2F`."
@@ -126,7 +139,7 @@ OPERATIONS: Mapping[str, Operation] = {
         summary="Everything stored about a user",
         params=schemas.UserRequest,
         answer=schemas.UserExport,
-        problems=(400, 503),
+        problems=(400, 429, 503),
     ),
     "erase_user": Operation(
         method="delete",
@@ -134,7 +147,7 @@ OPERATIONS: Mapping[str, Operation] = {
         summary="Erase everything stored about a user",
         params=schemas.UserRequest,
         answer=schemas.UserErased,
-        problems=(400, 503),
+        problems=(400, 429, 503),
     ),
     "items": Operation(
         method="get",
@@ -167,7 +180,7 @@ OPERATIONS: Mapping[str, Operation] = {
         path="/models",
         summary="The model ladder and its measurements",
         answer=schemas.Models,
-        problems=(503,),
+        problems=(429, 503),
     ),
     "reload_models": Operation(
         method="post",
@@ -175,8 +188,38 @@ OPERATIONS: Mapping[str, Operation] = {
         summary="Look for another version of the models and serve it if it is good",
         body=schemas.ReloadRequest,
         answer=schemas.Reload,
-        problems=(400, 413, 415, 503),
+        problems=(400, 413, 415, 429, 503),
         key="master",
+    ),
+    "edge_manifest": Operation(
+        method="get",
+        path="/edge/manifest",
+        summary="What a device may download to answer by itself; 404 while RECSERVE_EDGE is off",
+        answer=schemas.EdgeManifest,
+        is_conditional=True,
+        problems=(400, 404, 429, 503),
+        key="edge",
+    ),
+    "edge_file": Operation(
+        method="get",
+        path="/edge/files/{name}",
+        summary="A file of the bundle, or of the demo page",
+        params=schemas.EdgeFileRequest,
+        answer=None,
+        media_type="*/*",
+        is_conditional=True,
+        problems=(400, 404, 429, 503),
+        key="edge",
+    ),
+    "edge_demo": Operation(
+        method="get",
+        path="/edge/demo",
+        summary="A page that answers in the browser, with the cloud beside it",
+        answer=None,
+        media_type="text/html",
+        is_conditional=True,
+        problems=(400, 404, 429, 503),
+        key="edge",
     ),
     "health_live": Operation(
         method="get",
@@ -205,8 +248,16 @@ OPERATIONS: Mapping[str, Operation] = {
 }
 
 
-def describe() -> dict[str, Any]:
-    """The OpenAPI 3.1 document of the HTTP functions."""
+@cache
+def describe(*, is_edge_public: bool = False) -> dict[str, Any]:
+    """The OpenAPI 3.1 document of the HTTP functions; made once, since anybody may ask and it takes 8 ms.
+
+    It is shared: do not change it.
+
+    Args:
+        is_edge_public: devices need no key in this app.
+    """
+    key_of_edge: Key = "none" if is_edge_public else "function"
     kinds = {
         kind
         for operation in OPERATIONS.values()
@@ -220,7 +271,8 @@ def describe() -> dict[str, Any]:
         if request.extra_json_schema and request.__name__ in components:
             components[request.__name__] |= request.extra_json_schema
     paths: dict[str, dict[str, Any]] = {}
-    for name, operation in OPERATIONS.items():
+    for name, listed in OPERATIONS.items():
+        operation = replace(listed, key=key_of_edge) if listed.key == "edge" else listed
         for path, operation_id in _paths(name, operation):
             described = _describe(operation_id, operation, path)
             paths.setdefault(path, {})[operation.method] = described
@@ -278,12 +330,10 @@ def _describe(operation_id: str, operation: Operation, path: str) -> dict[str, A
 
 def _responses(operation: Operation) -> Iterator[tuple[str, dict[str, Any]]]:
     headers = TIMED if operation.is_served else {}
-    answer = (
-        _content("application/json", operation.answer)
-        if operation.answer
-        else {"application/json": {"schema": {"type": "object"}}}
-    )
-    yield "200", {"description": "The answer", "headers": headers, "content": answer}
+    with_validator = headers | WITH_VALIDATOR if operation.is_conditional else headers
+    yield "200", {"description": "The answer", "headers": with_validator, "content": _answer(operation)}
+    if operation.is_conditional:
+        yield "304", {"description": "The caller has it already", "headers": with_validator}
     if operation.key != "none":
         yield "401", {"description": "The key is missing or wrong; the host answers, without a body"}
     for status in (*operation.problems, *((500,) if operation.is_served else ())):
@@ -295,6 +345,13 @@ def _responses(operation: Operation) -> Iterator[tuple[str, dict[str, Any]]]:
                 "content": _content("application/problem+json", schemas.Problem),
             },
         )
+
+
+def _answer(operation: Operation) -> dict[str, Any]:
+    if operation.answer is not None:
+        return _content(operation.media_type, operation.answer)
+    is_json = operation.media_type == "application/json"
+    return {operation.media_type: {"schema": {"type": "object"}} if is_json else {}}
 
 
 def _content(media_type: str, kind: type[msgspec.Struct]) -> dict[str, Any]:

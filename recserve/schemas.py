@@ -229,12 +229,83 @@ class Event(Request, frozen=True):
     ) = UNSET
 
 
+class EdgeAnswers(Request, frozen=True):
+    """Answers that were given in one way, for one reason, within one span of latency."""
+
+    by: Annotated[Literal["edge", "cloud"], Meta(description="Who answered in the end.")]
+    reason: Annotated[
+        str, Meta(pattern="^[a-z_]{1,32}$", description="Why there: a reason of the clients' table.")
+    ]
+    bucket: Annotated[
+        int,
+        Meta(ge=-20, le=60, description="Latency: more than 1.2^(bucket - 1) ms and at most 1.2^bucket ms."),
+    ]
+    n: Annotated[int, Meta(ge=1, le=1_000_000, description="How many answers.")]
+
+
+class EdgeComparisons(Request, frozen=True):
+    """Answers of the device that the cloud was asked for too."""
+
+    n: Annotated[int, Meta(ge=1, le=1_000_000, description="How many.")]
+    overlap_sum: Annotated[
+        float,
+        Meta(
+            ge=0, le=1_000_000, description="Sum of the shares of the cloud's list that were on the device's."
+        ),
+    ]
+    n_identical: Annotated[
+        int, Meta(ge=0, le=1_000_000, description="Of them, those with the same items in the same order.")
+    ]
+
+    def __post_init__(self) -> None:
+        if self.overlap_sum > self.n * 1.000001 or self.n_identical > self.n:
+            raise ValueError(
+                f"`overlap_sum` {self.overlap_sum:g} or `n_identical` {self.n_identical} is more than `n` {self.n}"
+            )
+
+
+class EdgeReport(Request, frozen=True):
+    """How one device answered since its last report; it names nobody."""
+
+    report_id: Annotated[
+        str,
+        Meta(
+            pattern="^[A-Za-z0-9-]{1,64}$", description="Random; a report that was sent before counts once."
+        ),
+    ]
+    client: Literal["js", "python"]
+    client_version: Annotated[str, Meta(pattern="^[A-Za-z0-9._+-]{1,32}$")]
+    bundle_version: Annotated[
+        str,
+        Meta(pattern="^[A-Za-z0-9._-]{0,64}$", description="What it answers from; empty without a bundle."),
+    ]
+    answers: Annotated[list[EdgeAnswers], Meta(max_length=200)] = []
+    comparisons: EdgeComparisons | UnsetType = UNSET
+
+
 class EventsRequest(Request, frozen=True):
     """What users did; the next recommendation for each of them takes it into account."""
 
     max_body_bytes: ClassVar[int] = 1024 * 1024
 
-    events: Annotated[list[Event], Meta(min_length=1, max_length=500)]
+    extra_json_schema: ClassVar[Mapping[str, Any]] = {
+        "anyOf": [{"properties": {"events": {"minItems": 1}}}, {"required": ["edge"]}]
+    }
+
+    events: Annotated[list[Event], Meta(max_length=500, description="May be empty beside a report.")]
+    edge: (
+        Annotated[EdgeReport, Meta(description="How a device answered since its last report.")] | UnsetType
+    ) = UNSET
+
+    def __post_init__(self) -> None:
+        if not self.events and self.edge is UNSET:
+            raise ValueError("`events` is empty, and no `edge` report was sent; send one or both")
+
+
+class EdgeFileRequest(Request, frozen=True):
+    """A file that devices are given."""
+
+    name: Annotated[str, Meta(min_length=1, max_length=256, description="As the manifest writes it.")]
 
 
 class UserRequest(Request, frozen=True):
@@ -471,6 +542,46 @@ class Models(msgspec.Struct, frozen=True, kw_only=True):
     serving: Annotated[list[str], Meta(description="Variants that answer; the first is the default.")]
     ladder: Annotated[list[ModelVariant], Meta(description="From best to cheapest.")]
     shadow: ShadowTally | None
+
+
+class EdgeFileRef(msgspec.Struct, frozen=True, kw_only=True):
+    """A file of the bundle."""
+
+    name: Annotated[
+        str, Meta(description="For GET /api/edge/files/{name}; another content has another name.")
+    ]
+    sha256: str
+    bytes: int
+    wire_bytes: Annotated[int, Meta(description="After gzip.")]
+
+
+class EdgeModelRef(EdgeFileRef, frozen=True, kw_only=True):
+    """An ONNX graph that answers histories with items."""
+
+    variant: str
+    ndcg_10: Annotated[float, Meta(description="On the test users of the data that it was made from.")]
+
+
+class EdgeManifest(msgspec.Struct, frozen=True, kw_only=True):
+    """What a device needs to answer by itself."""
+
+    format: Literal[1]
+    version: Annotated[str, Meta(description="Of the bundle.")]
+    served_version: Annotated[str, Meta(description="Of the models that the service answers with.")]
+    served_ndcg_10: Annotated[float, Meta(description="Of the rung that the service answers with.")]
+    max_age_s: Annotated[
+        int, Meta(description="How long a device may answer without having asked for this again.")
+    ]
+    max_history: Annotated[int, Meta(description="Most recent items of a history that the model reads.")]
+    allow_repeats: Annotated[bool, Meta(description="Whether items of the history may come back by default.")]
+    n_items: int
+    licence: str
+    model: Annotated[EdgeModelRef, Meta(description="Answers who has a history.")]
+    popular: Annotated[EdgeModelRef, Meta(description="Answers who has none.")]
+    catalogue: EdgeFileRef
+    at: Annotated[
+        datetime | UnsetType, Meta(description="The service's clock, for a device to hold its own against.")
+    ] = UNSET
 
 
 class Health(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

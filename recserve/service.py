@@ -6,6 +6,7 @@ import uuid
 from collections.abc import Callable, Mapping, Sequence
 from random import Random
 from time import perf_counter
+from typing import TYPE_CHECKING
 
 import numpy as np
 from msgspec import UNSET
@@ -15,6 +16,8 @@ from recserve.admission.limiter import Limiter, Permit
 from recserve.admission.priority import Priority
 from recserve.admission.queueing_delay import LoopProbe
 from recserve.admission.terms import Terms
+from recserve.content import Content, Known
+from recserve.errors import NotOffered
 from recserve.experiments import CURRENT, Shadow, Split
 from recserve.feedback import ShownList
 from recserve.inference.batcher import Answer, Question
@@ -33,6 +36,7 @@ from recserve.listing import list_items
 from recserve.schemas import (
     CataloguePage,
     CatalogueRequest,
+    EdgeFileRequest,
     EventsAccepted,
     EventsRequest,
     ItemList,
@@ -49,8 +53,15 @@ from recserve.telemetry.timeline import Timeline
 from recserve.understanding import NO_HISTORY, NO_RULES, Asked, Understanding
 from recserve.users import Users
 
+if TYPE_CHECKING:
+    from recserve.admission.rate_limit import CallerLimiter
+    from recserve.edge.offer import EdgeOffer
+    from recserve.edge.reports import EdgeReports
+
 NOBODY = "warmup"
 "The user whose history is read to make the way to the store warm."
+EVENTS_A_REQUEST = 10
+"Events that count as one request of their caller: 500 take as long as about 40 recommendations."
 BATCH_STEP = 16
 "Users of a batch request that are asked for at a time: others get their turn in between."
 
@@ -69,6 +80,8 @@ class RecommendationService:
         shadow: a variant that is asked off the answer's path; None: none.
         attach: imports what answers need not wait for; to be called on a thread once the process is ready.
         deadline_s: of callers that name none, from admission on.
+        edge: builds what devices are given, once the first one asks; None: they are given nothing.
+        callers: holds each caller to a rate, before its request is read; None: nobody is held.
         rng: draws who is browned out, and what is explored.
     """
 
@@ -85,6 +98,8 @@ class RecommendationService:
         shadow: Shadow | None = None,
         attach: Callable[[], None] = lambda: None,
         deadline_s: float = math.inf,
+        edge: "Callable[[], EdgeOffer] | None" = None,
+        callers: "CallerLimiter | None" = None,
         rng: Random | None = None,
     ) -> None:
         self.lines = lines
@@ -94,6 +109,10 @@ class RecommendationService:
         self.dimmer = dimmer
         self.shadow = shadow
         self.attach = attach
+        self.callers = callers
+        self._build_edge = edge
+        self._edge: EdgeOffer | None = None
+        self._reports: EdgeReports | None = None
         self._probe = probe
         self._deadline_s = deadline_s
         self._understanding = Understanding(
@@ -135,6 +154,7 @@ class RecommendationService:
         deadline_s = math.inf if terms.deadline_s is None else timeline.started_s + terms.deadline_s
         answers: list[Recommendations] = []
         with self._admit(timeline, deadline_s, terms.priority, weight=len(request.requests)):
+            timeline.weight = len(request.requests)
             timeline.enter("infer")
             for start in range(0, len(request.requests), BATCH_STEP):
                 step = request.requests[start : start + BATCH_STEP]
@@ -292,15 +312,18 @@ class RecommendationService:
         return ItemList(items=items, model=ModelRef(variant, models.manifest.version))
 
     async def record(self, request: EventsRequest, timeline: Timeline) -> EventsAccepted:
-        """Keep what users did.
+        """Keep what users did, and tell how a device answered.
 
         Raises:
             Overloaded: admission control refused; nothing was kept.
             StateUnavailable: it cannot be kept; nothing was.
         """
         with self._admit(timeline, math.inf, "normal", is_typical=False):
+            timeline.weight = math.ceil(len(request.events) / EVENTS_A_REQUEST)
             timeline.enter("state")
             accepted = await self.users.record(request)
+            if request.edge is not UNSET and self._edge_reports().is_first(request.edge.report_id):
+                timeline.report = request.edge
             if accepted.n_new:  # what was sent before has been judged before
                 timeline.feedback = self.users.judge(request)
             return accepted
@@ -315,6 +338,39 @@ class RecommendationService:
             timeline.enter("search")
             return self.inventory.search(request)
 
+    async def edge_manifest(self, known: Known, timeline: Timeline) -> Content:
+        """What a device may download to answer by itself.
+
+        Raises:
+            NotOffered: devices are given nothing.
+            BundleUnavailable: there is nothing to give.
+            Overloaded: admission control refused.
+        """
+        with self._admit(timeline, math.inf, "low", is_typical=False):
+            timeline.enter("edge")
+            return await self._edge_offer().manifest(self.models.manifest, known)
+
+    async def edge_file(self, request: EdgeFileRequest, known: Known, timeline: Timeline) -> Content:
+        """A file that the manifest names, or one of the demo page.
+
+        Raises:
+            NotOffered, BundleUnavailable, Overloaded: as for the manifest.
+            UnknownFile: there is none of that name.
+        """
+        with self._admit(timeline, math.inf, "low", is_typical=False):
+            timeline.enter("edge")
+            return await self._edge_offer().file(request, known)
+
+    async def edge_demo(self, known: Known, timeline: Timeline) -> Content:
+        """The demo page.
+
+        Raises:
+            NotOffered, BundleUnavailable, Overloaded: as for the manifest.
+        """
+        with self._admit(timeline, math.inf, "low", is_typical=False):
+            timeline.enter("edge")
+            return await self._edge_offer().page(known)
+
     async def warm_up(self) -> None:
         """Send one request of every variant the whole way, so that the first user meets warm code."""
         await self.users.past(NOBODY)
@@ -323,6 +379,23 @@ class RecommendationService:
             answer = await batcher.ask(Question((1,), (1,), 10))
             ranking = rank(answer.items, answer.scores, NO_RULES, models.catalogue, k=10, seen=(1,))
             list_items(ranking, {}, models)
+
+    def _edge_offer(self) -> "EdgeOffer":
+        if self._build_edge is None:
+            raise NotOffered(
+                "RECSERVE_EDGE is off, so devices are given nothing; set it to `key` or `public`",
+                allowed="nothing below /api/edge",
+            )
+        if self._edge is None:
+            self._edge = self._build_edge()
+        return self._edge
+
+    def _edge_reports(self) -> "EdgeReports":
+        if self._reports is None:
+            from recserve.edge.reports import EdgeReports  # no start waits for it
+
+            self._reports = EdgeReports()
+        return self._reports
 
     def _deadline_s_of(self, terms: Terms, timeline: Timeline) -> float:
         """When the caller stops waiting, on the clock of `perf_counter`.

@@ -78,6 +78,16 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     "Requests one process works on at the same time, at most; one more is refused with 429."
     recserve_brownout_at: Annotated[float, Meta(gt=0, le=1)] = 0.75
     "Pressure from which a growing share of requests is answered by a cheaper variant; 1: never."
+    recserve_caller_per_s: Annotated[float, Meta(ge=0, le=100_000)] = 0.0
+    "Requests a second that each caller may send to a process; 0: any number."
+    recserve_caller_burst: Annotated[int, Meta(ge=1, le=1_000_000)] = 20
+    "How many of them may come at once, after a pause."
+    recserve_edge: Literal["off", "key", "public"] = "off"
+    "Who may download what devices answer from: nobody, holders of a function key, or everybody."
+    recserve_edge_dir: str = "models/edge"
+    "Directory with that bundle; `python -m training edge` makes it."
+    recserve_edge_max_age_h: Annotated[float, Meta(gt=0, le=8760)] = 168.0
+    "How long a device may answer from a bundle without having asked for its manifest again."
     applicationinsights_connection_string: str = ""
     "Where traces and metrics go; empty: nowhere."
     otel_exporter_otlp_endpoint: str = ""
@@ -106,12 +116,18 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     "Resource group; Azure sets it."
     region_name: str = ""
     "Region; Azure sets it."
+    website_auth_enabled: str = ""
+    "`True` where App Service signs callers in; Azure sets it."
     website_auth_encryption_key: str = ""
     "A secret of the app; Azure sets it."
 
     @property
     def models_dir(self) -> Path:
         return APP_ROOT / self.recserve_models_dir
+
+    @property
+    def edge_dir(self) -> Path:
+        return APP_ROOT / self.recserve_edge_dir
 
     @property
     def ladder(self) -> tuple[str, ...]:
@@ -152,6 +168,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 def _below_root(setting: str, default: str) -> Path:
     """A path below the app, or what it is called below the temporary directory when it is not set."""
     return APP_ROOT / setting if setting else Path(tempfile.gettempdir()) / "recserve" / default
+
+
+def is_edge_public(environ: Mapping[str, str] = os.environ) -> bool:
+    """Whether devices show no key; asked as the functions are indexed, when no other setting has been read."""
+    return environ.get("RECSERVE_EDGE") == "public"
 
 
 def read_settings(environ: Mapping[str, str] = os.environ) -> Settings:

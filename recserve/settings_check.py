@@ -68,6 +68,7 @@ def check_settings(
         *_models(settings),
         *_variants(settings, variants),
         *_limits(settings),
+        *_callers(settings),
         *_telemetry(settings),
         *_host(environ, is_deployed=is_deployed),
     ]
@@ -217,6 +218,16 @@ def _limits(settings: "Settings") -> Iterator[Finding]:
         )
 
 
+def _callers(settings: "Settings") -> Iterator[Finding]:
+    if not settings.recserve_caller_per_s and not _is_default(settings, f"{PREFIX}CALLER_BURST"):
+        yield Finding(
+            "warn",
+            f"{PREFIX}CALLER_BURST={settings.recserve_caller_burst} has no effect while "
+            f"{PREFIX}CALLER_PER_S=0 holds no caller to a rate",
+            f"set {PREFIX}CALLER_PER_S",
+        )
+
+
 def _is_default(settings: "Settings", name: str) -> bool:
     return bool(getattr(settings, name.lower()) == getattr(type(settings)(), name.lower()))
 
@@ -251,6 +262,13 @@ def _telemetry(settings: "Settings") -> Iterator[Finding]:
             "set the connection string, or the flag to false",
         )
     endpoint = settings.otel_exporter_otlp_endpoint
+    if without_user(endpoint) != endpoint:
+        yield Finding(
+            "fail",
+            f"OTEL_EXPORTER_OTLP_ENDPOINT={_shown(endpoint)!r} holds a user, who is left out: the exporter writes "
+            "its address into the log",
+            "name the user in OTEL_EXPORTER_OTLP_HEADERS, as authorization=Basic ...",
+        )
     if endpoint and (fault := _url_fault(endpoint, allows_plain=True)):
         yield Finding(
             "fail", f"OTEL_EXPORTER_OTLP_ENDPOINT={_shown(endpoint)!r} {fault}", "write http://<host>:4318"
@@ -319,6 +337,11 @@ def _url_fault(url: str, *, allows_plain: bool = False) -> str:
 
 def _shown(url: str) -> str:
     """A URL without what may be a secret: user, query and fragment."""
-    address = url.partition("?")[0].partition("#")[0]
-    scheme, found, rest = address.rpartition("://")
-    return f"{scheme}{found}{rest.rpartition('@')[2]}"
+    return without_user(url.partition("?")[0].partition("#")[0])
+
+
+def without_user(url: str) -> str:
+    """A URL without the user and the password before its host."""
+    scheme, found, rest = url.partition("://") if "://" in url else ("", "", url)
+    host, slash, path = rest.partition("/")
+    return f"{scheme}{found}{host.rpartition('@')[2]}{slash}{path}"

@@ -11,12 +11,13 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from recserve.errors import InvalidModels
-from recserve.inference.manifest import Manifest
+from recserve.inference.manifest import Manifest, read_manifest
 from training.datasets import BASE_URL, KINDS, RELEASES, read_dataset
 from training.errors import TrainingError
 from training.verification import verify as verify_models
 
 if TYPE_CHECKING:
+    from training.edge import BundleResult
     from training.fitting import Look
 
 RESULTS_DIR = Path(__file__).parent / "results"
@@ -122,6 +123,45 @@ def verify(
 
 
 @app.command()
+def edge(
+    models_dir: Annotated[Path, typer.Argument(help="The models directory that serves.")] = Path("models"),
+    data: Annotated[
+        str, typer.Option(help="What it was made from, as `run` takes it.")
+    ] = "../shared/data/ml-latest-small",
+    out: Annotated[Path, typer.Option(help="Where to write the bundle.")] = Path("models/edge"),
+    kind: Annotated[
+        str | None,
+        typer.Option(help=f"What the data is: {', '.join(KINDS)}; seen from the data if left out."),
+    ] = None,
+    items: Annotated[Path | None, typer.Option(help="Titles for a table, as `run` takes them.")] = None,
+    result: Annotated[
+        Path | None, typer.Option(help="Also write what was tried and found to this file.")
+    ] = None,
+    cache_dir: Annotated[Path, typer.Option(help="Where downloads are kept.")] = Path(".local/datasets"),
+) -> None:
+    """Make the bundle that devices answer from: at most 1 MB on the wire, as good as what serves."""
+    _quieten_exporter()
+    try:
+        allow_repeats = read_manifest(models_dir).dataset.allow_repeats
+        import msgspec
+
+        from training.edge import make_bundle
+        from training.writing import write_whole
+
+        dataset = read_dataset(
+            data, kind=kind, items=items, allow_repeats=allow_repeats, cache_dir=cache_dir, base_url=BASE_URL
+        )
+        made = make_bundle(models_dir, dataset, out, on_stage=console.print)
+        verify_models(out)
+        if result is not None:
+            write_whole(result, msgspec.json.format(msgspec.json.encode(made), indent=1) + b"\n")
+    except (TrainingError, InvalidModels, OSError) as err:
+        _fail(str(err))
+    _print_ladder(out, made.manifest)
+    _print_bundle(made)
+
+
+@app.command()
 def report(
     out: Annotated[Path, typer.Option(help="The page to write; its pictures go beside it.")] = Path(
         "docs/models.md"
@@ -157,6 +197,23 @@ def _print_ladder(models_dir: Path, manifest: Manifest) -> None:
         console.print(
             f"  not shipped: {name}, NDCG@10 {model.metrics.ndcg['10']:.4f}: {model.reason}", soft_wrap=True
         )
+
+
+def _print_bundle(made: "BundleResult") -> None:
+    lines = [f"  {made.bytes / 1e6:.2f} MB, {made.wire_bytes / 1e6:.2f} MB on the wire; tried:"]
+    lines += [
+        f"    {tried.name:22} NDCG@10 {tried.ndcg_10:.4f}  overlap {tried.overlap:.3f}  "
+        f"{tried.wire_bytes / 1e6:.2f} MB on the wire  {tried.verdict}"
+        for tried in made.candidates
+    ]
+    lines += [
+        f"    against {name:8} NDCG@10 {other.ndcg_10:.4f}, difference {other.difference:+.4f} "
+        f"[{other.difference_low:+.4f}, {other.difference_high:+.4f}]  overlap {other.overlap:.3f}  "
+        f"identical {other.identical:.3f}"
+        for name, other in made.against.items()
+    ]
+    for line in lines:
+        console.print(line, highlight=False, markup=False, soft_wrap=True)
 
 
 def _fail(message: str) -> None:

@@ -4,14 +4,10 @@ Each neural rung is blended with item-to-item counts, with the weight that is be
 only if it beats counts alone on test. What is measured is what ships: the exported files themselves.
 """
 
-import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from importlib.metadata import version
 from pathlib import Path
 
 import msgspec
@@ -25,7 +21,6 @@ from recserve.inference.manifest import (
     Manifest,
     Measurement,
     Metrics,
-    Provenance,
     Unshipped,
     Variant,
     describe_file,
@@ -37,8 +32,8 @@ from training.distillation import distillation_id, distillation_objective, inher
 from training.evaluation import LIST_LENGTH, evaluate, mean_ndcg_10
 from training.export import export_scores, recommend_onnx
 from training.fitting import FitConfig, Look, Objective, fit, next_item_objective
-from training.machine import describe_machine
-from training.measurement import measure
+from training.measurement import longest, measure
+from training.provenance import describe_run, read_commit
 from training.pruning import prune
 from training.quantisation import quantise
 from training.release import (
@@ -114,19 +109,19 @@ def make_ladder(
         OSError: the disk refuses; the target is as it was.
     """
     require_replaceable(target)
-    started_s, commit = time.monotonic(), _commit()
+    started_s, commit = time.monotonic(), read_commit()
     sequences = read_sequences(dataset)
     popularity = np.bincount(np.concatenate(sequences.fitting()), minlength=sequences.n_items + 1)[1:]
     catalogue = encode_catalogue(dataset, sequences, popularity)
     rungs, alone, looks = fit_rungs(sequences, popularity, config, run_dir, watcher)
-    judge = _judge(sequences, popularity, dataset)
+    judge = make_judge(sequences, popularity, dataset)
     with staging_beside(target) as staging:
         (staging / CATALOGUE_NAME).write_bytes(catalogue)
         watcher.on_stage("exporting")
         paths = {rung.name: export_rung(rung, staging, sequences, config) for rung in rungs}
         watcher.on_stage("measuring")
         histories, _ = sequences.held_out("test")
-        measurements = measure(paths, pad(_longest(histories), config.teacher.max_length))
+        measurements = measure(paths, pad(longest(histories), config.teacher.max_length))
         watcher.on_stage("evaluating what was exported")
         variants = [
             describe_rung(rung, paths[rung.name], sequences, judge, measurements[rung.name], config)
@@ -157,7 +152,12 @@ def make_ladder(
             similar="counts",
             max_history=config.teacher.max_length,
             unshipped=unshipped,
-            provenance=_provenance(config.seed, commit, looks, time.monotonic() - started_s),
+            provenance=describe_run(
+                seed=config.seed,
+                commit=commit,
+                duration_s=time.monotonic() - started_s,
+                fits={name: _record(of_fit) for name, of_fit in looks.items()},
+            ),
         )
     return manifest, looks
 
@@ -350,19 +350,15 @@ def choose_serving(ladder: Sequence[Variant]) -> list[str]:
     return [min(good_enough, key=lambda variant: variant.measurement.latency_ms["1"]).name, *rest]
 
 
-def _judge(
+def make_judge(
     sequences: Sequences, popularity: NDArray[np.int64], dataset: Dataset
 ) -> Callable[[NDArray[np.int64]], Metrics]:
+    """What judges lists, (n_users, LIST_LENGTH), of the test's users."""
     histories, targets = sequences.held_out("test")
     genres = dict(zip(dataset.items["item_id"], dataset.items["genres"], strict=True))
     in_order = [list(genres[item_id]) for item_id in sequences.item_ids]
     lengths = np.array([len(history) for history in histories])
     return lambda lists: evaluate(lists, targets, popularity=popularity, genres=in_order, lengths=lengths)
-
-
-def _longest(histories: list[NDArray[np.int64]]) -> list[NDArray[np.int64]]:
-    """The 32 longest histories: what a run costs when it costs most."""
-    return sorted(histories, key=len, reverse=True)[:32]
 
 
 def _headed(student: SasRec, head: HeadKind) -> Rung:
@@ -381,33 +377,6 @@ def _describe_blend(blend: BlendScorer) -> str:
     )
 
 
-def _provenance(seed: int, commit: str, looks: dict[str, list[Look]], duration_s: float) -> Provenance:
-    return Provenance(
-        command=" ".join(["python -m training", *sys.argv[1:]]),
-        commit=commit,
-        created=datetime.now(UTC).isoformat(timespec="seconds"),
-        seed=seed,
-        packages={name: version(name) for name in ("torch", "numpy", "onnx", "onnxruntime")},
-        machine=describe_machine(),
-        duration_s=round(duration_s, 1),
-        fits={name: _record(of_fit) for name, of_fit in looks.items()},
-    )
-
-
 def _record(looks: list[Look]) -> FitRecord:
     best = max(looks, key=lambda look: look.ndcg_10)
     return FitRecord(n_epochs=looks[-1].epoch, best_epoch=best.epoch, best_ndcg_10=best.ndcg_10)
-
-
-def _commit() -> str:
-    try:
-        described = subprocess.run(
-            ["git", "describe", "--always", "--dirty", "--abbrev=12", "--exclude=*"],
-            cwd=Path(__file__).parent,
-            capture_output=True,
-            text=True,
-            check=True,
-        )
-    except (OSError, subprocess.CalledProcessError):
-        return "unknown"
-    return described.stdout.strip()

@@ -50,6 +50,11 @@ def measure(graphs: Mapping[str, Path], histories: NDArray[np.int64]) -> dict[st
     return measurements
 
 
+def longest(histories: list[NDArray[np.int64]]) -> list[NDArray[np.int64]]:
+    """The 32 longest histories: what a run costs when it costs most."""
+    return sorted(histories, key=len, reverse=True)[:32]
+
+
 def _latency(graphs: Mapping[str, Path], histories: NDArray[np.int64]) -> dict[str, dict[str, float]]:
     """Median milliseconds of a run by graph and batch size; the graphs take turns in every round."""
     sessions = {name: _open(path) for name, path in graphs.items()}

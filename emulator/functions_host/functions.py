@@ -96,7 +96,7 @@ def hosted_function(function: "Function") -> HostedFunction:
         trigger_type=trigger["type"],
         trigger_argument=trigger["name"],
         takes_context=takes_context,
-        http=_http_trigger(name, trigger) if trigger["type"] == HTTP_TRIGGER else None,
+        http=http_trigger(name, trigger) if trigger["type"] == HTTP_TRIGGER else None,
         outputs=outputs,
         returns_http=any(b["name"] == RETURN and b["type"] == "http" for b in bindings),
     )
@@ -130,7 +130,12 @@ def _check_parameters(name: str, call: Callable[..., Any], bindings: tuple[Bindi
     return takes_context
 
 
-def _http_trigger(name: str, trigger: Binding) -> HttpTrigger:
+def http_trigger(name: str, trigger: Binding) -> HttpTrigger:
+    """How a binding says that HTTP reaches its function.
+
+    Raises:
+        DiscoveryError: its route is wrong.
+    """
     template = RouteTemplate(trigger.get("route") or name)
     if template.text.lower().startswith(("admin", "runtime")):
         # ScriptHost.ValidateHttpFunction reserves both, whatever the route prefix.

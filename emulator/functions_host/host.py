@@ -107,7 +107,12 @@ class FunctionsHost:
         if self._custom_headers:
             present = {name.lower() for name, _ in response.headers}
             response.headers += [header for header in self._custom_headers if header[0] not in present]
-        await send_response(send, response)
+        try:
+            await send_response(send, response)
+        except RuntimeError as err:
+            # uvloop has closed the connection of a client that is gone, and has not told uvicorn yet.
+            if "the handler is closed" not in str(err):
+                raise
 
     async def _respond(self, scope: Scope, headers: dict[str, str], receive: Receive) -> Response:
         method, path = scope["method"], decoded_path(scope)

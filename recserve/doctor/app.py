@@ -117,6 +117,8 @@ def check_models(settings: Settings) -> list[Diagnosis]:
     places = {"models": (settings.models_dir, settings.ladder)}
     if settings.recserve_challenger_dir:
         places["challenger"] = (APP_ROOT / settings.recserve_challenger_dir, ())
+    if settings.recserve_edge != "off":
+        places["edge"] = (settings.edge_dir, ())
     return [found for name, (place, ladder) in places.items() for found in _check_models(name, place, ladder)]
 
 

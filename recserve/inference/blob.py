@@ -23,7 +23,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from http import HTTPStatus
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -73,6 +73,9 @@ def open_container(
         "connection_timeout": 5,
         "read_timeout": 30,
     }
+    if "?" in url:
+        # At DEBUG it writes the address of each request, and the SAS in it, into the log.
+        logging.getLogger("urllib3.connectionpool").setLevel(logging.INFO)
     try:
         if connection_string:
             return ContainerClient.from_connection_string(connection_string, container, **options)
@@ -192,7 +195,6 @@ def publish(models_dir: Path, container: "ContainerClient") -> str:
         InvalidModels: it does not load, or answers unsoundly; nothing is sent then.
         ModelsUnavailable: the container cannot be written.
     """
-    from azure.core.exceptions import ResourceExistsError
     from azure.storage.blob import ContentSettings
 
     from recserve.inference.comparison import check_answers
@@ -206,19 +208,29 @@ def publish(models_dir: Path, container: "ContainerClient") -> str:
         raise InvalidModels(f"{models_dir} was replaced meanwhile; publish again")
     check_answers(models)
     with _storage_errors():
-        if not container.exists():
-            container.create_container()
         for file, data in contents.items():
-            try:
-                container.upload_blob(_blob_name(file), data)
-            except ResourceExistsError:
-                continue  # of an earlier version; the name says that it holds the same
+            _upload(container, _blob_name(file), data)
         for name in CARDS:
             if (models_dir / name).is_file():
                 container.upload_blob(name, (models_dir / name).read_bytes(), overwrite=True)
         json = ContentSettings(content_type="application/json")
         container.upload_blob(MANIFEST_NAME, content, overwrite=True, content_settings=json)
     return manifest.version
+
+
+def _upload(container: "ContainerClient", name: str, data: bytes) -> None:
+    """Upload a blob that no other version has brought; its name says what it holds.
+
+    Whether the container is there is not asked: a SAS of the container does not allow that.
+    """
+    from azure.core.exceptions import ResourceExistsError, ResourceNotFoundError
+
+    with suppress(ResourceExistsError):
+        try:
+            container.upload_blob(name, data)
+        except ResourceNotFoundError:
+            container.create_container()
+            container.upload_blob(name, data)
 
 
 def _blob_name(file: ModelFile) -> str:

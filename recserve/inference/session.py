@@ -1,5 +1,6 @@
 """One ONNX Runtime session that answers histories with items."""
 
+import os
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -8,6 +9,9 @@ import onnxruntime as ort
 from numpy.typing import NDArray
 
 from recserve.errors import InvalidModels
+
+NO_FOLDER = os.devnull
+"Where files lie that a graph names beside itself: none does."
 
 
 class Ranked(NamedTuple):
@@ -46,6 +50,8 @@ class ScoringSession:
         options.inter_op_num_threads = 1
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         options.log_severity_level = 3
+        # A graph could otherwise take its numbers from any file of the working directory.
+        options.add_session_config_entry("session.model_external_initializers_file_folder_path", NO_FOLDER)
         self.name = name
         try:
             self._session = ort.InferenceSession(content, options, providers=["CPUExecutionProvider"])

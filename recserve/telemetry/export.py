@@ -172,6 +172,7 @@ class _Exporter:
         from opentelemetry import trace
 
         from recserve.telemetry import providers
+        from recserve.telemetry.devices import DeviceTally
         from recserve.telemetry.instruments import Instruments
         from recserve.telemetry.pseudonyms import Pseudonyms
         from recserve.telemetry.sampling import Sampler
@@ -197,6 +198,7 @@ class _Exporter:
             most_per_s=settings.recserve_traces_per_s,
             rng=Random(),
         )
+        self._devices: DeviceTally = DeviceTally(perf_counter())
         self._contention = _contention(readings)
         self._lag: LoopLag | None = None
         self._lag_of: asyncio.AbstractEventLoop | None = None
@@ -218,7 +220,16 @@ class _Exporter:
             self._spans.write_request(choice, unix_minus_perf_s())
             time.sleep(PAUSE_S)
         self._exported_s = now_s
+        self._export_reports(timelines, now_s, is_last=is_last)
         self._export_cold_start(now_s, is_last=is_last)
+
+    def _export_reports(self, timelines: list[Timeline], now_s: float, *, is_last: bool) -> None:
+        """What devices told, every few seconds."""
+        for timeline in timelines:
+            if timeline.report is not None:
+                self._devices.add(timeline.report)
+        if is_last or self._devices.is_due(now_s):
+            self._spans.write_edge(*self._devices.take(now_s), unix_minus_perf_s())
 
     def _export_cold_start(self, now_s: float, *, is_last: bool) -> None:
         """Once it is over and it is known what met the process, or nothing has for long."""

@@ -21,14 +21,18 @@ RECOMMEND = "recommend"
 "A request has the name of its function: recommend, recommend_batch, recommend_user, events, popular, ..."
 COLD_START = "cold_start"
 SHADOW = "shadow"
+EDGE_ANSWERS = "edge_answers"
+"Answers of devices of one kind, added up over ten seconds: `N` of them, of about `LATENCY_MS`."
+EDGE_COMPARISON = "edge_comparison"
+"Answers of devices that the cloud was asked for too, likewise: `N`, `EDGE_OVERLAP`, `N_IDENTICAL`."
 
 KIND = "recserve.kind"
 "What a span is: one of the next."
 KIND_REQUEST = "request"
 KIND_PHASE = "phase"
 """Below a request that is kept for a reason: startup, admit (reading the request included), state, queue, infer,
-rank, search, models (of a reload), encode. What ends in an error, or is cancelled, ends in the phase that it was in,
-a model run that fails in queue; then comes encode, where somebody gets the error."""
+rank, search, edge, models (of a reload), encode. What ends in an error, or is cancelled, ends in the phase that it
+was in, a model run that fails in queue; then comes encode, where somebody gets the error."""
 KIND_COLD_START = "cold_start"
 KIND_COLD_START_PHASE = "cold_start_phase"
 """Below a cold start, on three threads. The one that imports the app: interpreter (with what the worker imports
@@ -37,6 +41,8 @@ The one that builds the service: import msgspec, settings, import numpy, import 
 state, models (waits for the third), ready; or failed, with the time of what raised the error. The one that loads
 models: model_read, session <variant>, first_inference <variant>. Then: telemetry."""
 KIND_SHADOW = "shadow"
+KIND_EDGE = "edge"
+"What devices report; of no duration, at the moment that it was sent on."
 
 # --- attributes of spans: OpenTelemetry's ---
 
@@ -65,7 +71,7 @@ STATUS_CODE = "recserve.status_code"
 OUTCOME = "recserve.outcome"
 "ok, shed, bad_request, not_ready, unavailable, failed or cancelled."
 SHED_REASON = "recserve.shed_reason"
-"concurrency, queueing_delay, deadline or queue_full."
+"concurrency, queueing_delay, deadline, queue_full or caller_rate."
 ERROR = "recserve.error"
 "Class of the error that ended a request."
 KEPT = "recserve.kept"
@@ -88,6 +94,15 @@ USER = "recserve.user"
 "Keyed hash of the user id; never the id."
 SEED = "recserve.exploration_seed"
 PROPENSITIES = "recserve.propensities"
+
+EDGE_BY = "recserve.edge.by"
+"Who answered: edge or cloud."
+EDGE_REASON = "recserve.edge.reason"
+"Why there; docs/edge.md has the reasons."
+EDGE_CLIENT = "recserve.edge.client"
+"js or python."
+EDGE_BUNDLE = "recserve.edge.bundle"
+"Version of the bundle that the device has; empty without one, `other` where too many are told at once."
 
 CAUSE = "recserve.cause"
 "Of a cold start: first, scale_out, deployment, restart or worker; see `telemetry.cause`."
@@ -118,6 +133,14 @@ DEADLINE_MS = "deadline_ms"
 "Time that the caller gave, from its arrival."
 N_ITEMS = "n_items"
 OVERLAP = "shadow_overlap"
+N = "n"
+"Of devices: answers, or comparisons."
+LATENCY_MS = "latency_ms"
+"Of devices: the geometric middle of a bucket of latencies, each 1.2 times as wide as the one before."
+EDGE_OVERLAP = "overlap"
+"Mean share of the cloud's list that was on the device's."
+N_IDENTICAL = "n_identical"
+"Comparisons with the same items in the same order."
 N_IMPACTED = "n_impacted"
 "Of a cold start: requests that waited for it."
 READY_MS = "ready_ms"
@@ -131,8 +154,9 @@ PLACEHOLDER_MS = "placeholder_ms"
 def phase_ms(phase: str) -> str:
     """The measurement that a phase's time goes to.
 
-    Of requests startup_ms, admit_ms, state_ms, queue_ms, infer_ms, rank_ms, search_ms, models_ms, encode_ms; of
-    cold starts interpreter_ms, import_numpy_ms, session_student_ms and so on. A phase that comes twice is summed.
+    Of requests startup_ms, admit_ms, state_ms, queue_ms, infer_ms, rank_ms, search_ms, edge_ms, models_ms,
+    encode_ms; of cold starts interpreter_ms, import_numpy_ms, session_student_ms and so on. A phase that comes twice
+    is summed.
     """
     return f"{phase.replace(' ', '_').replace('.', '_')}_ms"
 

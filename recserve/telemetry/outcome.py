@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-from recserve.errors import InvalidRequest, NotReady, Overloaded, StateUnavailable
+from recserve.errors import BundleUnavailable, InvalidRequest, NotReady, Overloaded, StateUnavailable
 
 Outcome = Literal["ok", "shed", "bad_request", "not_ready", "unavailable", "failed", "cancelled"]
 
@@ -14,6 +14,7 @@ _OUTCOMES: dict[type[Exception], Outcome] = {
     InvalidRequest: "bad_request",
     NotReady: "not_ready",
     StateUnavailable: "unavailable",
+    BundleUnavailable: "unavailable",
     Exception: "failed",
 }
 "The first class that an error belongs to decides."

@@ -27,6 +27,7 @@ from opentelemetry.sdk.trace.sampling import ALWAYS_ON
 from recserve import __version__
 from recserve.errors import InvalidSettings
 from recserve.settings import Settings
+from recserve.settings_check import without_user
 from recserve.telemetry import names
 from recserve.telemetry.pipelines import Pipeline, shut_down
 
@@ -98,7 +99,7 @@ def set_up(settings: Settings, *, process: str) -> Providers:
     if isinstance(meter_provider, MeterProvider):  # OTEL_METRICS_EXPORTER=none leaves a stand-in
         providers.metrics.append(MetricsEnd(_meter(meter_provider), is_host_apart=True))
     if settings.otel_exporter_otlp_endpoint:
-        _set_up_otlp(settings.otel_exporter_otlp_endpoint.rstrip("/"), resource, providers)
+        _set_up_otlp(without_user(settings.otel_exporter_otlp_endpoint.rstrip("/")), resource, providers)
     return providers
 
 

@@ -11,6 +11,7 @@ from opentelemetry.util.types import AttributeValue
 from recserve.telemetry import names
 from recserve.telemetry.cause import Cause
 from recserve.telemetry.cold_start import ColdStart
+from recserve.telemetry.devices import Answers, Comparisons
 from recserve.telemetry.outcome import FAILURES, outcome_of
 from recserve.telemetry.pseudonyms import Pseudonyms
 from recserve.telemetry.sampling import Choice
@@ -97,6 +98,48 @@ class SpanWriter:
             span.set_status(Status(StatusCode.ERROR))
         self._write_phases(span, phases, offset_s, kind=names.KIND_COLD_START_PHASE, sample_rate=100.0)
         span.end(_unix_ns(ready_s, offset_s))
+
+    def write_edge(
+        self, answers: Mapping[Answers, int], comparisons: Iterable[Comparisons], unix_minus_perf_s: float
+    ) -> None:
+        """What devices told: a span for each kind of answer, and for each bundle that was compared."""
+        for kind, n in answers.items():
+            attributes = {names.EDGE_BY: kind.by, names.EDGE_REASON: kind.reason}
+            self._write_device_row(
+                names.EDGE_ANSWERS,
+                attributes | {names.EDGE_CLIENT: kind.client, names.EDGE_BUNDLE: kind.bundle},
+                {names.N: n, names.LATENCY_MS: kind.latency_ms},
+                unix_minus_perf_s,
+            )
+        for compared in comparisons:
+            self._write_device_row(
+                names.EDGE_COMPARISON,
+                {names.EDGE_CLIENT: compared.client, names.EDGE_BUNDLE: compared.bundle},
+                {
+                    names.N: compared.n,
+                    names.EDGE_OVERLAP: compared.overlap,
+                    names.N_IDENTICAL: compared.n_identical,
+                },
+                unix_minus_perf_s,
+            )
+
+    def _write_device_row(
+        self,
+        name: str,
+        attributes: Mapping[str, AttributeValue],
+        measurements: Mapping[str, float],
+        unix_minus_perf_s: float,
+    ) -> None:
+        timeline = Timeline(name)
+        span = self._start(
+            timeline,
+            {names.KIND: names.KIND_EDGE, **attributes},
+            measurements,
+            unix_minus_perf_s,
+            parent=Context(),
+        )
+        _weigh(span, 100.0)
+        span.end(_unix_ns(timeline.started_s, unix_minus_perf_s))
 
     def _attributes_of(self, timeline: Timeline) -> dict[str, AttributeValue]:
         attributes: dict[str, AttributeValue] = {

@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from azure.functions import Context
 
     from recserve.feedback import Feedback
+    from recserve.schemas import EdgeReport
 
 
 def unix_minus_perf_s() -> float:
@@ -38,7 +39,9 @@ class Timeline:
         is_impacted: it waited for a process that was still starting, in the phase `startup`.
         error: what kind of error ended it; None where it was answered.
         feedback: what it told of lists shown before.
+        report: what a device told of its own answers; None where it told nothing.
         user_id: whom it concerned, in clear: it leaves the process only as a keyed hash.
+        weight: as how many requests it counts against its caller's rate.
         trace_parent: W3C context of the span above it; empty where there is none.
         trace_state: of the same.
         invocation_id: the host's.
@@ -55,10 +58,12 @@ class Timeline:
         "measurements",
         "name",
         "phase",
+        "report",
         "started_s",
         "trace_parent",
         "trace_state",
         "user_id",
+        "weight",
     )
 
     def __init__(self, name: str, started_s: float | None = None) -> None:
@@ -72,7 +77,9 @@ class Timeline:
         self.measurements: dict[str, float] = {}
         self.error: type[BaseException] | None = None
         self.feedback: Sequence[Feedback] = ()
+        self.report: EdgeReport | None = None
         self.user_id = ""
+        self.weight = 1
         self.trace_parent = ""
         self.trace_state = ""
         self.invocation_id = ""

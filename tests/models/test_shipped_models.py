@@ -108,7 +108,8 @@ def test_models_directory_holds_nothing_that_the_manifest_does_not_explain(
 ) -> None:
     explained = {file.name for file in manifest.files()} | {"manifest.json", "README.md", "DATA-LICENCE.txt"}
 
-    assert {path.name for path in models_dir.iterdir()} == explained
+    assert {path.name for path in models_dir.iterdir() if path.is_file()} == explained
+    assert {path.name for path in models_dir.iterdir() if path.is_dir()} == {"edge"}
 
 
 def test_graphs_hold_no_paths_of_the_machine_that_made_them(models_dir: Path, manifest: Manifest) -> None:

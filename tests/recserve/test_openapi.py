@@ -15,6 +15,10 @@ def test_document_is_valid_openapi() -> None:
     validate(describe())
 
 
+def test_document_is_made_once_however_often_it_is_asked_for() -> None:
+    assert describe() is describe()
+
+
 def test_operations_are_those_that_the_host_indexes(indexed: list[Function]) -> None:
     bindings = {
         function.get_function_name(): function.get_trigger().get_dict_repr()
@@ -26,7 +30,7 @@ def test_operations_are_those_that_the_host_indexes(indexed: list[Function]) -> 
         name: (f"/{b['route']}", [m.value for m in b["methods"]], KEY_OF_LEVEL[b["authLevel"]])
         for name, b in bindings.items()
     } == {
-        name: (operation.path, [operation.method.upper()], operation.key)
+        name: (operation.path, [operation.method.upper()], operation.key.replace("edge", "function"))
         for name, operation in OPERATIONS.items()
     }
 
@@ -48,6 +52,13 @@ def test_optional_part_of_a_route_is_a_path_of_its_own() -> None:
         assert (in_path["in"], in_path["required"]) == ("path", True)
 
 
+def test_devices_show_a_key_where_the_app_asks_for_one() -> None:
+    for is_public, expected in ((True, []), (False, [{"function_key": []}])):
+        paths = describe(is_edge_public=is_public)["paths"]
+        of_edge = [paths[path]["get"]["security"] for path in paths if path.startswith("/edge/")]
+        assert of_edge == [expected] * 3
+
+
 def test_operation_ids_differ() -> None:
     ids = [operation["operationId"] for _, operation in described_operations()]
 
@@ -64,6 +75,11 @@ def test_whoever_may_name_a_deadline_may_be_refused() -> None:
     for name, operation in described_operations():
         headers = {parameter["name"] for parameter in operation.get("parameters", ())}
         assert DEADLINE_HEADER not in headers or "429" in operation["responses"], name
+
+
+def test_whoever_shows_a_key_may_have_asked_too_often() -> None:
+    for name, operation in described_operations():
+        assert not operation["security"] or "429" in operation["responses"], name
 
 
 def test_components_say_what_no_single_field_can() -> None:

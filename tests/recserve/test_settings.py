@@ -8,6 +8,7 @@ from recserve.settings import Settings, read_settings
 
 SET_BY_AZURE = {
     "REGION_NAME",
+    "WEBSITE_AUTH_ENABLED",
     "WEBSITE_AUTH_ENCRYPTION_KEY",
     "WEBSITE_INSTANCE_ID",
     "WEBSITE_OWNER_NAME",

@@ -112,6 +112,16 @@ def test_settings_that_cannot_serve_stop_the_start_by_name(environ: dict[str, st
             "warn",
             "RECSERVE_BROWNOUT_AT=1 .*RECSERVE_LADDER",
         ),
+        (
+            {"RECSERVE_CALLER_BURST": "5"},
+            "warn",
+            "RECSERVE_CALLER_BURST=5 has no effect.*RECSERVE_CALLER_PER_S",
+        ),
+        (
+            {"OTEL_EXPORTER_OTLP_ENDPOINT": f"https://someone:{SECRET}@otel.example:4318/x@y"},
+            "fail",
+            "'https://otel.example:4318/x@y' holds a user.*OTEL_EXPORTER_OTLP_HEADERS",
+        ),
         ({"RECSERVE_CHALLENGER_DIR": "models"}, "warn", "RECSERVE_CHALLENGER_DIR is set.*RECSERVE_SPLIT"),
         (
             {"APPLICATIONINSIGHTS_AUTHENTICATION_STRING": "Authorization=AAD"},

@@ -307,6 +307,8 @@ def environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
         "RECSERVE_SLO_MS": "60000",
         "RECSERVE_BROWNOUT_AT": "1",
         "RECSERVE_MODELS_DIR": str(MODELS_DIR),
+        "RECSERVE_EDGE": "key",
+        "RECSERVE_EDGE_DIR": str(MODELS_DIR / "edge"),
         "RECSERVE_STATE_PATH": str(directory / "state.db"),
     }
     _run(sys.executable, "-m", "recserve.state", "load", "--until-now", histories, cwd=REPOSITORY, env=env)

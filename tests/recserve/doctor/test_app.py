@@ -106,3 +106,15 @@ def test_challenger_is_looked_at_too(models_dir: Path, tmp_path: Path) -> None:
         ("models", "ok"),
         ("challenger", "fail"),
     ]
+
+
+def test_bundle_is_looked_at_where_devices_are_given_one(models_dir: Path, tmp_path: Path) -> None:
+    places = {"recserve_models_dir": str(models_dir), "recserve_edge_dir": str(tmp_path / "nowhere")}
+
+    off, public = (check_models(Settings(**places, recserve_edge=offer)) for offer in ("off", "public"))
+
+    assert [diagnosis.subject for diagnosis in off] == ["models"]
+    assert [(diagnosis.subject, diagnosis.level) for diagnosis in public] == [
+        ("models", "ok"),
+        ("edge", "fail"),
+    ]

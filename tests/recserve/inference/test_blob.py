@@ -5,13 +5,14 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
 import pytest
 
-from emulator.azurite import Azurite
+from emulator.azurite import ACCOUNT, KEY, Azurite
 from recserve.errors import InvalidModels, ModelsUnavailable
 from recserve.inference.blob import ABANDONED_S, BlobSource, open_container, publish
 from recserve.inference.manifest import ModelFile, read_manifest
@@ -71,6 +72,23 @@ async def test_published_models_arrive_as_they_were(models_dir: Path, container,
 
     assert version == "test-1"
     assert load(fetched).stamp == stamp == load(models_dir).stamp
+
+
+async def test_a_sas_of_the_container_suffices_to_publish(models_dir: Path, container, open_source) -> None:
+    from azure.storage.blob import ContainerSasPermissions, generate_container_sas
+
+    container.create_container()
+    sas = generate_container_sas(
+        ACCOUNT,
+        container.container_name,
+        account_key=KEY,
+        permission=ContainerSasPermissions(read=True, write=True, create=True),
+        expiry=datetime.now(UTC) + timedelta(hours=1),
+    )
+
+    publish(models_dir, open_container(f"{container.url}?{sas}"))
+
+    assert await open_source().newest() == load(models_dir).stamp
 
 
 async def test_container_without_a_manifest_holds_no_version(container, open_source) -> None:
