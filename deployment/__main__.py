@@ -1,4 +1,7 @@
-"""`python -m deployment package`: the package for Azure, what is in it, and how it starts."""
+"""`python -m deployment package`: the package for Azure, what is in it, and how it starts.
+
+`licences`: THIRD_PARTY.md, written anew.
+"""
 
 import argparse
 import hashlib
@@ -7,6 +10,7 @@ from collections import Counter
 from pathlib import Path
 
 from deployment.errors import DeploymentError
+from deployment.licences import THIRD_PARTY, write_licences
 from deployment.package import ROOT, SITE_PACKAGES, Package, build_package
 from deployment.trial import Start, Trial, median_s, try_package
 
@@ -27,8 +31,12 @@ def main(arguments: list[str] | None = None) -> int:
     package.add_argument(
         "--compare-bytecode", action="store_true", help="start it without its bytecode too, in turns"
     )
+    commands.add_parser("licences", help="write THIRD_PARTY.md: the licences of what is installed")
     chosen = parser.parse_args(arguments)
     try:
+        if chosen.command == "licences":
+            print(f"{THIRD_PARTY.name}: {write_licences()} distributions")
+            return 0
         made = build_package(
             DIST / (WITHOUT if chosen.remote_build else WITH), with_dependencies=not chosen.remote_build
         )

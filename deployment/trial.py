@@ -62,13 +62,16 @@ def median_s(starts: list[Start]) -> float:
     return statistics.median(start.answered_s for start in starts[1:] or starts)
 
 
-def try_package(package: Package, *, n_starts: int, is_compared: bool = False) -> Trial:
+def try_package(
+    package: Package, *, n_starts: int, is_compared: bool = False, python: Path | None = None
+) -> Trial:
     """Unpack a package into a clean environment, start it and ask it, some times over.
 
     Args:
         package: the zip.
         n_starts: of each kind; at least 1.
         is_compared: start it without its bytecode too.
+        python: interpreter of an environment that is there; None makes one.
 
     Raises:
         DeploymentError: it does not start, or does not recommend.
@@ -77,11 +80,11 @@ def try_package(package: Package, *, n_starts: int, is_compared: bool = False) -
     described: dict[str, Any] = {}
     with tempfile.TemporaryDirectory(prefix="recserve-trial-") as temporary:
         folder = Path(temporary)
-        python = _make_environment(package, folder / "environment")
-        _unpack(package, folder / "wwwroot")
+        python = python or make_environment(package, folder / "environment")
+        unpack(package, folder / "wwwroot")
         if is_compared:
             starts["bare"] = []
-            _unpack(package, folder / "bare")
+            unpack(package, folder / "bare")
             for cache in (folder / "bare").rglob("__pycache__"):
                 shutil.rmtree(cache)
         for number in range(n_starts):
@@ -91,12 +94,21 @@ def try_package(package: Package, *, n_starts: int, is_compared: bool = False) -
     return Trial(described["worker"], described["python"], starts["wwwroot"], starts.get("bare", []))
 
 
-def _unpack(package: Package, directory: Path) -> None:
+def unpack(package: Package, directory: Path) -> None:
+    """Lay a package's files out, as the platform mounts them."""
     with zipfile.ZipFile(package.path) as archive:
         archive.extractall(directory)
 
 
-def _make_environment(package: Package, environment: Path) -> Path:
+def make_environment(package: Package, environment: Path) -> Path:
+    """Install what a package runs under, and nothing else.
+
+    Returns:
+        The environment's interpreter.
+
+    Raises:
+        DeploymentError: there is no Python 3.13, or something cannot be installed.
+    """
     uv = sys.executable, "-m", "uv"
     run(*uv, "venv", "--quiet", "--python", find_interpreter(), environment)
     python = environment / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
@@ -110,16 +122,10 @@ def _make_environment(package: Package, environment: Path) -> Path:
 def _start(python: Path, wwwroot: Path, folder: Path) -> tuple[Start, dict[str, Any]]:
     folder.mkdir()
     log = folder / "log"
-    environ = {name: os.environ[name] for name in INHERITED if name in os.environ} | {
-        "PYTHONPATH": str(wwwroot / SITE_PACKAGES),
-        "PYTHONDONTWRITEBYTECODE": "1",  # the folder of a package cannot be written in Azure
-        "TMPDIR": str(folder),
-    }
-    with _worker(python, wwwroot, log, environ) as (process, spawned_s):
-        described = _read(process, log)
+    spawned_s = time.perf_counter()
+    with running_worker(python, wwwroot, log) as process, _no_longer_than(LIMIT_S, process):
+        described = read_functions(process, log)
         indexed_s = time.perf_counter() - spawned_s
-        if "exception" in described:
-            raise DeploymentError(f"the worker cannot index the package:\n{described['exception']}")
         assert process.stdin is not None
         print(json.dumps([_invocation()]), file=process.stdin, flush=True)
         received = _read(process, log)
@@ -134,31 +140,63 @@ def _start(python: Path, wwwroot: Path, folder: Path) -> tuple[Start, dict[str, 
 
 
 @contextmanager
-def _worker(
-    python: Path, wwwroot: Path, log: Path, environ: Mapping[str, str]
-) -> Iterator[tuple[subprocess.Popen[str], float]]:
+def running_worker(
+    python: Path, wwwroot: Path, log: Path, settings: Mapping[str, str] | None = None
+) -> Iterator["subprocess.Popen[str]"]:
+    """Microsoft's worker library with an unpacked package, in a process that inherits no setting of ours.
+
+    Args:
+        python: the interpreter of `make_environment`.
+        wwwroot: where the package was unpacked.
+        log: what it writes besides answers; its folder is the process's, for temporary files too.
+        settings: app settings.
+    """
+    environ = {name: os.environ[name] for name in INHERITED if name in os.environ} | {
+        "PYTHONPATH": str(wwwroot / SITE_PACKAGES),
+        "PYTHONDONTWRITEBYTECODE": "1",  # the folder of a package cannot be written in Azure
+        "TMPDIR": str(log.parent),
+        **(settings or {}),
+    }
     with log.open("w") as stderr:
-        spawned_s = time.perf_counter()
         process = subprocess.Popen(
             [python, WORKER / "worker_process.py", wwwroot],
             cwd=log.parent,
-            env=dict(environ),
+            env=environ,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=stderr,
             text=True,
         )
-    watchdog = threading.Timer(LIMIT_S, process.kill)
-    watchdog.start()
     try:
-        yield process, spawned_s
+        yield process
     finally:
-        watchdog.cancel()
         process.kill()
         process.communicate()
 
 
-def _read(process: subprocess.Popen[str], log: Path) -> dict[str, Any]:
+@contextmanager
+def _no_longer_than(limit_s: float, process: "subprocess.Popen[str]") -> Iterator[None]:
+    watchdog = threading.Timer(limit_s, process.kill)
+    watchdog.start()
+    try:
+        yield
+    finally:
+        watchdog.cancel()
+
+
+def read_functions(process: "subprocess.Popen[str]", log: Path) -> dict[str, Any]:
+    """What a worker says of itself and of the functions that it found.
+
+    Raises:
+        DeploymentError: it cannot index the package, or it ended.
+    """
+    described = _read(process, log)
+    if "exception" in described:
+        raise DeploymentError(f"the worker cannot index the package:\n{described['exception']}")
+    return described
+
+
+def _read(process: "subprocess.Popen[str]", log: Path) -> dict[str, Any]:
     assert process.stdout is not None
     line = process.stdout.readline()
     if not line:

@@ -57,6 +57,9 @@ param uploadFrom string = ''
 @description('Entra application that callers of the API sign in to; empty: function keys alone.')
 param apiClientId string = ''
 
+@description('Origins whose pages may call the API from a browser, such as https://shop.example; none: those of the app itself.')
+param allowedOrigins array = []
+
 @description('Share of requests that must keep RECSERVE_SLO_MS.')
 param sloShare string = '0.99'
 
@@ -227,6 +230,7 @@ module app 'modules/function-app.bicep' = {
     ladder: ladder
     appSettings: appSettings
     apiClientId: apiClientId
+    allowedOrigins: allowedOrigins
     subnetId: isPrivate ? network.outputs.appSubnetId : ''
   }
 }

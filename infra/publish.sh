@@ -21,16 +21,13 @@ patiently() {
 }
 
 test -e "$PACKAGE" && test -x "$BIN/python" || make package
-# Azure installs nothing into a package that it mounts: its dependencies travel inside, built for the plan's platform.
-"$python" -m zipfile -e "$PACKAGE" "$work/app"
-"$BIN/uv" pip install --quiet --target "$work/app/.python_packages/lib/site-packages" --python-version 3.13 \
-    --python-platform x86_64-manylinux_2_28 --only-binary :all: -r requirements.txt
-pack() {
-    (cd "$1" && find . -name __pycache__ -prune -exec rm -rf {} + && "$python" -m zipfile -c "$2" * "$3")
+# Azure installs nothing into a package that it mounts: its dependencies must be inside.
+"$python" -m zipfile -l "$PACKAGE" | grep -q '^\.python_packages/' || {
+    echo "$PACKAGE brings no dependencies; make it with: make package" >&2
+    exit 1
 }
-pack "$work/app" "$work/recserve.zip" .python_packages
 patiently az storage blob upload --auth-mode login --account-name "$RECSERVE_DATA_ACCOUNT" --container-name packages \
-    --name recserve.zip --file "$work/recserve.zip" --overwrite --only-show-errors --output none
+    --name recserve.zip --file "$PACKAGE" --overwrite --only-show-errors --output none
 # Later versions come from training, by the same command: what is there already stays.
 test "$(az storage blob exists --auth-mode login --account-name "$RECSERVE_DATA_ACCOUNT" --container-name models \
     --name manifest.json --query exists --output tsv)" = true ||
@@ -53,7 +50,11 @@ patiently put_key
 mkdir "$work/console"
 cp -R console planner recserve models .streamlit "$work/console"
 cp console/requirements.txt infra/console-start.sh "$work/console"
-pack "$work/console" "$work/console.zip" .streamlit
+(
+    cd "$work/console"
+    find . -name __pycache__ -prune -exec rm -rf {} +
+    "$python" -m zipfile -c "$work/console.zip" * .streamlit
+)
 az webapp deploy --resource-group "$RECSERVE_GROUP" --name "$RECSERVE_CONSOLE" --type zip \
     --src-path "$work/console.zip" --only-show-errors --output none
 

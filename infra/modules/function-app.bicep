@@ -18,6 +18,7 @@ param appSettings object
 
 @description('Empty: callers need a function key, and nothing else.')
 param apiClientId string
+param allowedOrigins array
 
 @description('Empty: the app is on no virtual network.')
 param subnetId string
@@ -40,6 +41,7 @@ var platformSettings = {
   APPLICATIONINSIGHTS_CONNECTION_STRING: insights.properties.ConnectionString
   APPLICATIONINSIGHTS_AUTHENTICATION_STRING: 'ClientId=${identityClientId};Authorization=AAD'
   PYTHON_APPLICATIONINSIGHTS_ENABLE_TELEMETRY: 'false'
+  FUNCTIONS_REQUEST_BODY_SIZE_LIMIT: '4194304' // no request of ours has more than 2 MiB; the host's own limit is 100
   AZURE_CLIENT_ID: identityClientId
 }
 
@@ -74,7 +76,7 @@ resource app 'Microsoft.Web/sites@2024-11-01' = {
       scmMinTlsVersion: '1.2'
       ftpsState: 'Disabled'
       remoteDebuggingEnabled: false
-      cors: { allowedOrigins: [] }
+      cors: { allowedOrigins: allowedOrigins }
     }
   }
 }

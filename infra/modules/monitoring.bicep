@@ -22,7 +22,7 @@ module workspace 'workspace.bicep' = {
   }
 }
 
-// The host writes each request's path, and with it ids of users, to AppRequests.Url (docs/operating.md).
+// The host writes each request's path, and with it ids of users, to AppRequests.Url (docs/operate.md).
 resource rule 'Microsoft.Insights/dataCollectionRules@2022-06-01' = {
   name: 'dcr-${token}'
   location: location

@@ -1,6 +1,5 @@
 """What ships, and that it is the same bytes whenever it is built."""
 
-import importlib.util
 import re
 import subprocess
 import zipfile
@@ -9,18 +8,17 @@ from pathlib import Path
 import pytest
 
 from deployment.errors import DeploymentError
-from deployment.interpreter import find_interpreter
-from deployment.package import SITE_PACKAGES, build_package, read_package, shipped
-from deployment.trial import try_package
+from deployment.package import SITE_PACKAGES, Package, build_package, read_package, shipped
+from deployment.trial import make_environment, try_package
 
 SHIPPED = {"function_app.py", "host.json", "requirements.txt", "recserve", "models"}
 UNCHECKED_HASH = b"\x01\0\0\0"
 
 
-@pytest.fixture
-def project(tmp_path: Path, repository: Path) -> Path:
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory, repository: Path) -> Path:
     """A project of one line a file, with what lies about in a checkout."""
-    root = tmp_path / "project"
+    root = tmp_path_factory.mktemp("checkout") / "project"
     for name, content in {
         ".funcignore": (repository / ".funcignore").read_text(),
         ".git/config": "",
@@ -41,11 +39,10 @@ def project(tmp_path: Path, repository: Path) -> Path:
     return root
 
 
-def python_313() -> Path:
-    try:
-        return find_interpreter()
-    except DeploymentError as err:
-        pytest.skip(str(err))
+@pytest.fixture(scope="module")
+def built(project: Path, python_313: Path) -> Package:
+    """The project's package, with its dependencies."""
+    return build_package(project.parent / "built.zip", with_dependencies=True, root=project)
 
 
 def test_only_what_serves_ships(repository: Path) -> None:
@@ -89,38 +86,40 @@ def core_tools_accepts(name: str, ignore_file: Path) -> bool:
     )
 
 
-def test_package_is_the_same_bytes_from_the_same_files(project: Path, tmp_path: Path) -> None:
-    python_313()
-    first = build_package(tmp_path / "1.zip", with_dependencies=True, root=project)
+def test_package_is_the_same_bytes_from_the_same_files(built: Package, project: Path, tmp_path: Path) -> None:
     for path in project.rglob("*"):
         path.touch()
-    second = build_package(tmp_path / "2.zip", with_dependencies=True, root=project)
 
-    assert first.path.read_bytes() == second.path.read_bytes()
-    assert first.has_dependencies
-    assert f"{SITE_PACKAGES.as_posix()}/iniconfig/__init__.py" in {entry.name for entry in first.entries}
+    again = build_package(tmp_path / "again.zip", with_dependencies=True, root=project)
+
+    assert again.path.read_bytes() == built.path.read_bytes()
+    assert again.has_dependencies
+    assert f"{SITE_PACKAGES.as_posix()}/iniconfig/__init__.py" in {entry.name for entry in again.entries}
 
 
-def test_bytecode_counts_whatever_time_its_source_was_unpacked_at(project: Path, tmp_path: Path) -> None:
-    python = python_313()
-    package = build_package(tmp_path / "1.zip", with_dependencies=False, root=project)
+def test_bytecode_counts_whatever_time_its_source_was_unpacked_at(
+    built: Package, project: Path, python_313: Path, tmp_path: Path
+) -> None:
     wwwroot = tmp_path / "wwwroot"
-    with zipfile.ZipFile(package.path) as archive:
+    with zipfile.ZipFile(built.path) as archive:
         archive.extractall(wwwroot)
     bytecode = wwwroot / "recserve" / "__pycache__" / "__init__.cpython-313.pyc"
     # What is imported is the bytecode, though its source says something else by now.
     (wwwroot / "recserve" / "__init__.py").write_text("raise ImportError\n")
     said = subprocess.run(
-        [python, "-B", "-c", "import function_app, recserve; print(sorted(recserve.NAMES)); recserve.fail()"],
+        [
+            *(python_313, "-B", "-c"),
+            "import function_app, recserve; print(sorted(recserve.NAMES)); recserve.fail()",
+        ],
         cwd=wwwroot,
         capture_output=True,
         text=True,
         check=False,
     )
 
-    assert bytecode.read_bytes()[:8] == _magic(python) + UNCHECKED_HASH
+    assert bytecode.read_bytes()[:8] == _magic(python_313) + UNCHECKED_HASH
     assert said.stdout == "['a', 'b', 'c']\n"
-    assert str(tmp_path / "project") not in said.stderr
+    assert str(project) not in said.stderr
 
 
 def _magic(python: Path) -> bytes:
@@ -129,13 +128,11 @@ def _magic(python: Path) -> bytes:
     return bytes.fromhex(said)
 
 
-def test_no_file_of_a_package_names_the_machine_that_built_it(project: Path, tmp_path: Path) -> None:
-    python_313()
-    package = build_package(tmp_path / "1.zip", with_dependencies=True, root=project)
-    with zipfile.ZipFile(package.path) as archive:
-        contents = b"".join(archive.read(entry.name) for entry in package.entries)
+def test_no_file_of_a_package_names_the_machine_that_built_it(built: Package, project: Path) -> None:
+    with zipfile.ZipFile(built.path) as archive:
+        contents = b"".join(archive.read(entry.name) for entry in built.entries)
 
-    assert str(tmp_path).encode() not in contents
+    assert str(project.parent).encode() not in contents
     assert b"recserve-package-" not in contents
 
 
@@ -144,14 +141,23 @@ def test_package_that_is_not_there_says_how_to_make_one(tmp_path: Path) -> None:
         read_package(tmp_path / "none.zip")
 
 
-@pytest.mark.package
-def test_packaged_app_recommends_with_nothing_but_its_requirements(tmp_path: Path) -> None:
-    python_313()
-    if importlib.util.find_spec("uv") is None:
-        pytest.skip("uv, which makes the clean environment, is missing: install requirements-dev.txt")
-    package = build_package(tmp_path / "recserve.zip", with_dependencies=False)
+def test_clean_environment_has_the_worker_library_and_not_what_the_package_brings(
+    built: Package, tmp_path: Path
+) -> None:
+    python = make_environment(built, tmp_path / "environment")
 
-    trial = try_package(package, n_starts=1)
+    ask = "from importlib.metadata import distributions as d; print(*sorted(each.name for each in d()))"
+    said = subprocess.run(
+        [python, "-I", "-c", ask], capture_output=True, text=True, check=True
+    ).stdout.split()
+    assert "azure-functions-runtime" in said
+    assert {"iniconfig", "numpy", "recserve"} & {*said} == set()
+
+
+def test_packaged_app_recommends_with_nothing_but_its_requirements(
+    package: Package, worker_python: Path
+) -> None:
+    trial = try_package(package, n_starts=1, python=worker_python)
 
     [start] = trial.starts
     assert trial.python.startswith("3.13")

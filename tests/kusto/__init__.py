@@ -1,8 +1,10 @@
 """Microsoft's checker of Kusto queries: names, types and result columns against a schema, without a server."""
 
+import atexit
 import json
 import subprocess
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 from typing import TypedDict
 
@@ -38,16 +40,29 @@ def check_queries(queries: Mapping[str, str], schema: Mapping[str, Mapping[str, 
         queries: text by name.
         schema: Kusto type by column by table.
     """
+    checker = _checker()
+    assert checker.stdin is not None
+    assert checker.stdout is not None
+    print(json.dumps({"tables": schema, "queries": queries}), file=checker.stdin, flush=True)
+    line = checker.stdout.readline()
+    assert line, f"the checker ended with status {checker.wait()}"
+    verdicts: dict[str, Verdict] = json.loads(line)
+    return verdicts
+
+
+@cache
+def _checker() -> "subprocess.Popen[str]":
+    """One process for the whole run: loading the language takes most of its time."""
     try:
         modules = install_pinned(HERE, name="Kusto checker")
     except NpmMissing as err:
         pytest.skip(str(err))
-    checked = subprocess.run(
+    process = subprocess.Popen(
         ["node", str(HERE / "check.js"), str(modules)],
-        input=json.dumps({"tables": schema, "queries": queries}),
-        capture_output=True,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
         text=True,
-        check=True,
+        encoding="utf-8",
     )
-    verdicts: dict[str, Verdict] = json.loads(checked.stdout)
-    return verdicts
+    atexit.register(process.kill)
+    return process

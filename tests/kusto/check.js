@@ -1,7 +1,8 @@
-// Reads {"tables": {table: {column: type}}, "queries": {name: text}} from standard input, and writes
+// For each line {"tables": {table: {column: type}}, "queries": {name: text}} of standard input, writes a line
 // {name: {"columns": {column: type}, "errors": [{"message", "at"}]}}.
 const fs = require("fs");
 const path = require("path");
+const readline = require("readline");
 const vm = require("vm");
 
 const folder = path.join(process.argv[2], "@kusto", "language-service-next");
@@ -11,33 +12,38 @@ for (const file of ["bridge.min.js", "Kusto.Language.Bridge.min.js"]) {
 }
 const { KustoCode, GlobalState, Symbols } = context.Kusto.Language;
 
-const given = JSON.parse(fs.readFileSync(0, "utf8"));
-const tables = Object.entries(given.tables).map(([table, columns]) => {
-  const symbols = Object.entries(columns).map(
-    ([name, type]) => new Symbols.ColumnSymbol(name, Symbols.ScalarTypes.GetSymbol(type)),
-  );
-  return new Symbols.TableSymbol.$ctor4(table, symbols);
-});
-const database = new Symbols.DatabaseSymbol("workspace", tables);
-const globals = GlobalState.Default.WithDatabase(database);
+function check(given) {
+  const tables = Object.entries(given.tables).map(([table, columns]) => {
+    const symbols = Object.entries(columns).map(
+      ([name, type]) => new Symbols.ColumnSymbol(name, Symbols.ScalarTypes.GetSymbol(type)),
+    );
+    return new Symbols.TableSymbol.$ctor4(table, symbols);
+  });
+  const database = new Symbols.DatabaseSymbol("workspace", tables);
+  const globals = GlobalState.Default.WithDatabase(database);
 
-const verdicts = {};
-for (const [name, text] of Object.entries(given.queries)) {
-  const code = KustoCode.ParseAndAnalyze(text, globals);
-  const found = code.GetDiagnostics();
-  const errors = [];
-  for (let i = 0; i < found.Count; i++) {
-    const diagnostic = found.getItem ? found.getItem(i) : found.Items[i];
-    if (diagnostic.Severity === "Error") errors.push({ message: diagnostic.Message, at: diagnostic.Start });
-  }
-  const columns = {};
-  const result = code.ResultType;
-  if (result && result.Columns) {
-    for (let i = 0; i < result.Columns.Count; i++) {
-      const column = result.Columns.getItem(i);
-      columns[column.Name] = column.Type.Name;
+  const verdicts = {};
+  for (const [name, text] of Object.entries(given.queries)) {
+    const code = KustoCode.ParseAndAnalyze(text, globals);
+    const found = code.GetDiagnostics();
+    const errors = [];
+    for (let i = 0; i < found.Count; i++) {
+      const diagnostic = found.getItem ? found.getItem(i) : found.Items[i];
+      if (diagnostic.Severity === "Error") errors.push({ message: diagnostic.Message, at: diagnostic.Start });
     }
+    const columns = {};
+    const result = code.ResultType;
+    if (result && result.Columns) {
+      for (let i = 0; i < result.Columns.Count; i++) {
+        const column = result.Columns.getItem(i);
+        columns[column.Name] = column.Type.Name;
+      }
+    }
+    verdicts[name] = { columns, errors };
   }
-  verdicts[name] = { columns, errors };
+  return verdicts;
 }
-console.log(JSON.stringify(verdicts));
+
+readline.createInterface({ input: process.stdin }).on("line", (line) => {
+  console.log(JSON.stringify(check(JSON.parse(line))));
+});

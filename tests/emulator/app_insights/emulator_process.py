@@ -1,4 +1,4 @@
-"""The emulator in a process of its own, what is sent to it, and what it is asked."""
+"""Emulators, alone or several in a process of their own, what is sent to them, and what they are asked."""
 
 import os
 import re
@@ -8,7 +8,7 @@ import time
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import httpx
 from azure.core.credentials import AzureKeyCredential
@@ -22,41 +22,18 @@ TIMEOUT_S = 30.0
 ALL_TIME = timedelta(days=3)
 
 
-class EmulatorProcess:
-    """One emulator on a data folder and a port of its own.
+class Emulator:
+    """What is sent to an emulator, and what it is asked.
 
     Args:
-        options: of the command line.
-        prefix: what the command is run by, such as a shell that lowers a limit.
+        welcome: what it said when it started; without an address if it ended instead.
     """
 
-    def __init__(self, data: Path, *options: str, prefix: tuple[str, ...] = ()) -> None:
-        self.data = data
-        self.stderr = data.with_suffix(".stderr")
-        command = [sys.executable, "-m", "emulator", "app-insights", "--data", str(data)]
-        port = () if "--port" in options else ("--port", "0")
-        with self.stderr.open("w") as stderr:
-            self.process = subprocess.Popen(
-                [*prefix, *command, *port, *options],
-                cwd=REPOSITORY,
-                env=os.environ,
-                stdout=subprocess.PIPE,
-                stderr=stderr,
-                text=True,
-            )
-        assert self.process.stdout is not None
-        self.welcome = ""
-        for line in self.process.stdout:
-            self.welcome += line
-            if line.startswith("Faults"):
-                break
-        found = re.search(r"IngestionEndpoint=(\S+)/", self.welcome)
+    def __init__(self, welcome: str) -> None:
+        self.welcome = welcome
+        found = re.search(r"IngestionEndpoint=(\S+)/", welcome)
         self.url = found[1] if found else ""
         self.http = httpx.Client(base_url=self.url, timeout=TIMEOUT_S)
-
-    @property
-    def log(self) -> str:
-        return self.stderr.read_text()
 
     @property
     def connection_string(self) -> str:
@@ -79,6 +56,36 @@ class EmulatorProcess:
 
     def rows(self, query: str, timespan: Any = ALL_TIME) -> list[list[Any]]:
         return [list(row) for row in self.ask(query, timespan).rows]
+
+
+class EmulatorProcess(Emulator):
+    """One emulator on a data folder and a port of its own.
+
+    Args:
+        options: of the command line.
+        prefix: what the command is run by, such as a shell that lowers a limit.
+    """
+
+    def __init__(self, data: Path, *options: str, prefix: tuple[str, ...] = ()) -> None:
+        self.data = data
+        self.stderr = data.with_suffix(".stderr")
+        command = [sys.executable, "-m", "emulator", "app-insights", "--data", str(data)]
+        port = () if "--port" in options else ("--port", "0")
+        with self.stderr.open("w") as stderr:
+            self.process = subprocess.Popen(
+                [*prefix, *command, *port, *options],
+                cwd=REPOSITORY,
+                env=os.environ,
+                stdout=subprocess.PIPE,
+                stderr=stderr,
+                text=True,
+            )
+        assert self.process.stdout is not None
+        super().__init__(_read_welcome(self.process.stdout))
+
+    @property
+    def log(self) -> str:
+        return self.stderr.read_text()
 
     def wait_for_parquet(self, n: int = 1) -> list[Path]:
         """Wait until the journal is empty and there are at least so many Parquet files."""
@@ -105,6 +112,39 @@ class EmulatorProcess:
         status = self.process.wait(TIMEOUT_S)
         self.process.stdout.close()
         return status
+
+
+class EmulatorHost:
+    """Emulators in one process, which starts once and translates each query once for all of them."""
+
+    def __init__(self) -> None:
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "tests.emulator.app_insights.emulator_host"],
+            cwd=REPOSITORY,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+
+    def start(self, data: Path) -> Emulator:
+        """An emulator on a data folder, which runs for as long as its host."""
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        print(data, file=self._process.stdin, flush=True)
+        return Emulator(_read_welcome(self._process.stdout))
+
+    def kill(self) -> None:
+        self._process.kill()
+        self._process.communicate()
+
+
+def _read_welcome(output: IO[str]) -> str:
+    lines: list[str] = []
+    for line in output:
+        lines.append(line)
+        if line.startswith("Faults"):
+            break
+    return "".join(lines)
 
 
 def envelope(

@@ -77,6 +77,8 @@ def test_all_columns_are_read_where_all_may_be_wanted(query: str) -> None:
         ("where Message in ('a', 'b') and SeverityLevel > 1", [("Message", ("a", "b"))]),
         ("where tostring(Properties.k) == 'x' | where Message == 'y'",
          [("Properties.k", ("x",)), ("Message", ("y",))]),
+        ("where Message == strcat('x', '/', 'y')", [("Message", ("x/y",))]),
+        ("where Message == strcat('x', AppRoleName)", []),
         ("where Message == 'x' or Message == 'y'", []),
         ("where Message != 'x' and Message =~ 'y' and Message in~ ('z')", []),
         ("where SeverityLevel == 1 and todouble(Measurements.m) == 2", []),
