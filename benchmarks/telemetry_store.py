@@ -10,6 +10,9 @@ in shares of it, with a daily rise and fall of traffic all through:
     0.88             a burst meets three instances that start slowly
     0.97             an instance stands still for four seconds
 
+Beside that devices report what they answered themselves: while the cloud is overloaded or slow they answer in its
+place, and after the deployment they fetch the other bundle one after the other.
+
 An ordinary request stands for four; what is shed, failed, impacted or slow stands for itself, and has spans of
 its phases beside it.
 """
@@ -35,6 +38,7 @@ from emulator.app_insights.store import write_rows
 from emulator.app_insights.tables import sql_columns
 
 SLO_MS = 25.0
+EDGE_ROWS_PER_HOUR, EDGE_COMPARISONS_PER_HOUR = 3000, 120
 PHASES = ("startup", "admit", "state", "queue", "infer", "rank", "encode")
 COLD_PHASES = (
     ("interpreter", 0.00, 0.10),
@@ -82,7 +86,11 @@ def write_store(data: Path, telemetry: SyntheticTelemetry, until: datetime) -> i
             first += n
             selects = {
                 "AppRequests": [_host_spans()],
-                "AppDependencies": [_spans(), _phases(), _shadows(), *_cold_starts(lives, hour)],
+                "AppDependencies": [
+                    *(_spans(), _phases(), _shadows()),
+                    *(_edge_answers(hour, telemetry), _edge_comparisons(hour, telemetry)),
+                    *_cold_starts(lives, hour),
+                ],
                 "AppMetrics": [*metric_rows(telemetry.n_hours), *platform_metrics(lives, hour)],
                 "AppTraces": platform_traces(lives, hour),
             }
@@ -258,6 +266,77 @@ def _shadows() -> str:
             json_object('duration_ms', round(1.4 + z, 4), 'infer_ms', round(1.4 + z, 4),
                 'shadow_overlap', round((4 + 6 * u * v)) / 10) AS Measurements
         FROM requests WHERE variant = 'student' AND i % 50 = 7"""
+
+
+def _edge_answers(hour: int, telemetry: SyntheticTelemetry) -> str:
+    """What devices report, as the service sums it up: one row stands for `n` answers."""
+    total_s = telemetry.n_hours * 3600.0
+    cloud_ms = "CASE reason WHEN 'cloud_is_near' THEN 9 ELSE 74 END"
+    return f"""
+        WITH drawn AS (
+            {_edge_draws(hour, EDGE_ROWS_PER_HOUR, telemetry)}
+        ), decided AS (
+            SELECT *, CASE
+                    WHEN at_s >= {0.55 * total_s} AND at_s < {0.55 * total_s + 720} AND u < 0.3 THEN 'cloud_busy'
+                    WHEN at_s >= {0.80 * total_s} AND at_s < {0.80 * total_s + 900} AND u < 0.2 THEN 'cloud_timeout'
+                    WHEN u < 0.13 THEN 'no_local_history' WHEN u < 0.19 THEN 'rules' WHEN u < 0.24 THEN 'cloud_is_near'
+                    WHEN u < 0.27 THEN 'no_bundle' WHEN u < 0.275 THEN 'stale_bundle' WHEN u < 0.277 THEN 'clock'
+                    WHEN u < 0.29 THEN 'offline' ELSE 'default' END AS reason
+            FROM drawn
+        ), timed AS (
+            SELECT *, CASE WHEN reason IN ('default', 'offline', 'cloud_busy', 'cloud_timeout') THEN 'edge'
+                    ELSE 'cloud' END AS answered_by,
+                exp(0.55 * sqrt(-2 * ln(v)) * cos(6.283185307 * y)) AS spread
+            FROM decided
+        )
+        SELECT {_EDGE_COLUMNS}, 'edge_answers' AS Name, md5('e' || i) AS OperationId,
+            substr(md5('e' || i), 1, 16) AS Id,
+            json_object('recserve.kind', 'edge', 'recserve.edge.by', answered_by, 'recserve.edge.reason', reason,
+                'recserve.edge.client', client,
+                'recserve.edge.bundle', CASE reason WHEN 'no_bundle' THEN '' ELSE bundle END) AS Properties,
+            json_object('n', 1 + CAST(floor(z * 30) AS INTEGER), 'latency_ms', power(1.2, ceil(ln(spread * CASE
+                    WHEN reason = 'cloud_timeout' THEN 2000 WHEN reason = 'cloud_busy' THEN 60
+                    WHEN answered_by = 'edge' THEN CASE client WHEN 'js' THEN 1.5 ELSE 0.5 END
+                    ELSE {cloud_ms} END) / ln(1.2)) - 0.5)) AS Measurements
+        FROM timed"""
+
+
+def _edge_comparisons(hour: int, telemetry: SyntheticTelemetry) -> str:
+    return f"""
+        WITH drawn AS (
+            {_edge_draws(hour, EDGE_COMPARISONS_PER_HOUR, telemetry)}
+        ), counted AS (
+            SELECT *, 1 + CAST(floor(5 * v) AS INTEGER) AS n FROM drawn
+        )
+        SELECT {_EDGE_COLUMNS}, 'edge_comparison' AS Name, md5('o' || i) AS OperationId,
+            substr(md5('o' || i), 1, 16) AS Id,
+            json_object('recserve.kind', 'edge', 'recserve.edge.client', client, 'recserve.edge.bundle', bundle)
+                AS Properties,
+            json_object('n', n, 'overlap', round(0.78 + 0.2 * u * w + 0.02 * z, 3),
+                'n_identical', CAST(floor(n * (0.25 + 0.3 * u)) AS INTEGER)) AS Measurements
+        FROM counted"""
+
+
+_EDGE_COLUMNS = (
+    "at_s, 0.0 AS DurationMs, 'InProc' AS DependencyType, true AS Success, '0' AS ResultCode, 1 AS ItemCount, "
+    "instance AS AppRoleInstance, 600.0 AS _BilledSize"
+)
+
+
+def _edge_draws(hour: int, n: int, telemetry: SyntheticTelemetry) -> str:
+    """SQL of an hour's rows of reports, with chance, client and bundle."""
+    total_s = telemetry.n_hours * 3600.0
+    draws = ", ".join(
+        f"(hash(i * 16 + {k + 8}) % 1000003 + 1) / 1000005.0 AS {name}" for k, name in enumerate("uvwxyz")
+    )
+    return f"""
+            SELECT reported.*, instance, CASE WHEN x < 0.8 THEN 'js' ELSE 'python' END AS client,
+                CASE WHEN at_s > {0.65 * total_s} + w * {0.25 * total_s} THEN '{YOUNG}' ELSE '{OLD}' END AS bundle
+            FROM (
+                SELECT i, {draws}, {hour * 3600.0} + (i - {hour * n}) * {3600.0 / n} AS at_s
+                FROM range({hour * n}, {(hour + 1) * n}) AS numbers(i)
+            ) AS reported
+            JOIN active ON active.minute = CAST(floor(at_s / 60) AS INTEGER) AND active.place = 0"""
 
 
 def _cold_starts(lives: list[Life], hour: int) -> list[str]:

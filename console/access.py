@@ -1,12 +1,12 @@
 """Who may look: nobody is asked on this machine; elsewhere Entra signs in, and a role lets in."""
 
 import ipaddress
-import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
 import streamlit as st
+from streamlit.errors import StreamlitSecretNotFoundError
 
 from console.settings import ConsoleSettings
 
@@ -25,7 +25,7 @@ class Access:
 def decide(
     *,
     roles: frozenset[str],
-    has_provider: bool,
+    has_provider: bool | None,
     served_on: str,
     peer: str | None,
     user: Mapping[str, Any] | None,
@@ -34,12 +34,18 @@ def decide(
 
     Args:
         roles: that may; empty where no sign-in is configured.
-        has_provider: the secrets name an identity provider.
+        has_provider: the secrets name an identity provider; None where they cannot be read.
         served_on: address that the server listens on; empty is every address.
         peer: address of who asks, None where it is the same machine. A proxy's own address says nothing: give
             what it forwards.
         user: claims of who is signed in; None where nobody is.
     """
+    if has_provider is None:
+        return Access(
+            "refused",
+            "Streamlit's `secrets.toml` is no TOML, so this console is locked.",
+            "Mend the file and start the console again; its log says where the file goes wrong.",
+        )
     if not roles and not has_provider:
         if is_loopback(served_on) and (peer is None or is_loopback(peer)):
             return Access("open")
@@ -91,7 +97,7 @@ def check_access(settings: ConsoleSettings) -> bool:
     user = st.user.to_dict() if getattr(st.user, "is_logged_in", False) else None
     access = decide(
         roles=settings.roles,
-        has_provider=_has_provider(),
+        has_provider=has_provider(),
         served_on=str(st.get_option("server.address") or ""),
         peer=_peer(),
         user=user,
@@ -110,6 +116,15 @@ def check_access(settings: ConsoleSettings) -> bool:
     return False
 
 
+def has_provider() -> bool | None:
+    """The secrets name an identity provider; None where they cannot be read."""
+    try:
+        return "auth" in st.secrets
+    except StreamlitSecretNotFoundError as err:
+        # One error for a file that is not there, and for one that is and cannot be read.
+        return False if err.error_id == "no-secrets-found" else None
+
+
 def _peer() -> str | None:
     """Who asks; of what a proxy forwards, those it names."""
     return st.context.headers.get("X-Forwarded-For") or st.context.ip_address
@@ -118,10 +133,3 @@ def _peer() -> str | None:
 def _roles_of(user: Mapping[str, Any]) -> Sequence[str]:
     roles = user.get("roles")
     return [role for role in roles if isinstance(role, str)] if isinstance(roles, list) else []
-
-
-def _has_provider() -> bool:
-    try:
-        return "auth" in st.secrets
-    except (FileNotFoundError, tomllib.TOMLDecodeError):
-        return False

@@ -55,6 +55,11 @@ def current_palette() -> Palette:
     return palette_of(st.context.theme.type)
 
 
+def is_dark() -> bool:
+    """The browser shows the dark theme."""
+    return st.context.theme.type == "dark"
+
+
 def heading(question: str, answer: str = "") -> None:
     """What the view asks, and in a sentence what the data say to that."""
     st.html(

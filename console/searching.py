@@ -31,6 +31,7 @@ def key_of(scope: Scope, question: PlanQuestion) -> Hashable:
         question.workspace,
         question.traffic,
         question.factor,
+        question.edge_share,
         question.slo_ms,
         question.slo_share,
         question.quality,

@@ -16,14 +16,14 @@ from console.page import say
 from console.palette import css_variables
 from console.scope import Scope
 from console.settings import SettingsError, Source, settings
-from console.status import LOOK_BACK, Coverage, ask_coverage, badges, failed, read_coverage, remark
+from console.status import LOOK_BACK, Coverage, Remark, ask_coverage, badges, failed, read_coverage, remark
 
 CONSOLE = Path(__file__).parent
 
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """A page: `console/views/<name>.py` with its `show`."""
+    """A page: `console/views/<name>.py` with its `show`, which may give a `Remark` for the status line."""
 
     name: str
     title: str
@@ -76,13 +76,13 @@ def _page(view: View, *, is_root: bool = False, is_hidden: bool = False) -> st.P
     )
 
 
-def _show_telemetry(sources: tuple[Source, ...], show: Callable[[], None]) -> None:
+def _show_telemetry(sources: tuple[Source, ...], show: Callable[[], Remark | None]) -> None:
     @st.fragment(run_every=refresh_s())
     def body() -> None:
         scope = begin_run(sources)
         status = st.container(key="status")
         pending = ask_coverage(scope)
-        show()
+        said = show()
         with status:
             answer = pending.result()
             if answer.failure is not None and answer.is_failed:
@@ -90,19 +90,25 @@ def _show_telemetry(sources: tuple[Source, ...], show: Callable[[], None]) -> No
             else:
                 coverage = read_coverage(answer)
                 remember_names(scope, coverage)
-                _show_status(scope, coverage, answer.asked_at)
+                _show_status(scope, coverage, answer.asked_at, said)
 
     body()
 
 
-def _show_status(scope: Scope, coverage: Coverage, asked_at: datetime) -> None:
+def _show_status(scope: Scope, coverage: Coverage, asked_at: datetime, said: Remark | None) -> None:
+    """Draw the status line.
+
+    Args:
+        said: what the view itself remarks on the range, in the place of what the line would.
+    """
     now = datetime.now(UTC)
     latest = coverage
-    if coverage.is_empty:
+    if coverage.is_empty and said is None:
         asked = ask(scope, since=scope.until - LOOK_BACK, until=now, latest=Question("coverage"))
         latest = read_coverage(asked["latest"])
     st.html(badges(scope, coverage, asked_at=asked_at))
-    if (said := remark(scope, coverage, latest, now=now)) is not None:
+    said = said or remark(scope, coverage, latest, now=now)
+    if said is not None:
         sentence, tone = said
         st.html(f'<div class="rs-say rs-compact rs-{tone}" role="status"><p>{sentence}</p></div>')
 

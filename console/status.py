@@ -5,6 +5,7 @@ import math
 from concurrent.futures import Future
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import TypeAlias
 
 from console.asking import Answer, Question, ask_later
 from console.failures import Failure
@@ -12,6 +13,8 @@ from console.formats import age, between, clock, moment, share, short
 from console.pieces import Tone, anchor, badge
 from console.scope import Scope, link_to
 
+Remark: TypeAlias = tuple[str, Tone]
+"A sentence, as HTML, on what the range holds."
 STALE_AFTER = timedelta(minutes=5)
 "Telemetry arrives within seconds from the app and within minutes in a workspace."
 FAST_CLOCK = timedelta(seconds=30)
@@ -74,8 +77,8 @@ def badges(scope: Scope, coverage: Coverage, *, asked_at: datetime) -> str:
     return f'<div class="rs-status">{"".join(marks)}</div>'
 
 
-def remark(scope: Scope, coverage: Coverage, latest: Coverage, *, now: datetime) -> tuple[str, Tone] | None:
-    """A sentence, as HTML, about telemetry that is not as one expects; None where it is.
+def remark(scope: Scope, coverage: Coverage, latest: Coverage, *, now: datetime) -> Remark | None:
+    """A sentence about telemetry that is not as one expects; None where it is.
 
     Args:
         coverage: of the range, and for one that ends now of the hour after it.

@@ -23,6 +23,8 @@ CONNECT_TIMEOUT_S = 2.0
 
 Column = NDArray[Any]
 _NUMBERS = ("int", "long", "real", "decimal", "bool")
+_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+"How a cell of text begins that a spreadsheet takes for a formula."
 _UNIX_MS = "_unix_ms"
 "How a column of numbers ends that are times, milliseconds since 1970: those of long answers, quick to read."
 
@@ -60,7 +62,7 @@ class Table:
     def csv(self) -> str:
         """As a spreadsheet reads it; cells that would be formulas there begin with an apostrophe."""
         out = io.StringIO()
-        writer = csv.writer(out, lineterminator="\n")
+        writer = csv.writer(out)  # which quotes what its own ends of lines, \r\n, are made of
         writer.writerow(self.columns)
         for row in zip(*(_plain(values) for values in self.data), strict=True):
             writer.writerow(_cell(value) for value in row)
@@ -189,7 +191,7 @@ def _plain(values: Column) -> list[Any]:
 def _cell(value: Any) -> Any:
     if isinstance(value, datetime):
         return value.isoformat().replace("+00:00", "Z")
-    if isinstance(value, str) and value[:1] in ("=", "+", "-", "@", "\t"):
+    if isinstance(value, str) and value.startswith(_FORMULA):
         return "'" + value
     if isinstance(value, float) and value == int(value) and abs(value) < 2**53:
         return int(value)

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,7 @@ class _Figures(msgspec.Struct, frozen=True):
 
 
 class _Result(msgspec.Struct, frozen=True):
-    date: str
+    date: datetime
     figures: _Figures
 
 
@@ -34,7 +35,7 @@ class _Result(msgspec.Struct, frozen=True):
 class Backtest:
     """Predictions of runs that were observed."""
 
-    date: str
+    at: datetime
     summary: Mapping[str, Summary]
     "By figure."
     comparisons: tuple[Mapping[str, Any], ...]
@@ -59,4 +60,5 @@ def read_backtest(path: Path = BACKTEST) -> Backtest | None:
     known = tuple(
         each for each in result.figures.comparisons if {"run", "figure", "error", "is_miss"} <= each.keys()
     )
-    return Backtest(date=result.date, summary=result.figures.summary, comparisons=known)
+    at = result.date if result.date.tzinfo else result.date.replace(tzinfo=UTC)
+    return Backtest(at=at, summary=result.figures.summary, comparisons=known)

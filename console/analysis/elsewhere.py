@@ -10,8 +10,8 @@ from console.telemetry import Table
 from planner.billing import Traffic, compare
 from planner.price_list import read_prices
 
-MOST = 40_000
-"Requests that are packed onto instances, at most."
+MOST = 10_000
+"Requests that are packed onto instances, at most: another draw changes no bill by more than 1 or 2 %."
 MOST_AT_ONCE = 16
 "Requests that one instance of another plan is given, where the limiter allows more."
 MEMORY_MB = 512

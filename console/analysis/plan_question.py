@@ -37,6 +37,8 @@ class PlanQuestion(msgspec.Struct, frozen=True, kw_only=True):
     "`telemetry` of the range, or what `planner.traffic` understands."
     factor: float = 1.0
     "On the rate."
+    edge_share: float = 0.0
+    "Of the requests, that devices answer: the plan gets the others."
     slo_ms: float = 25.0
     slo_share: float = 0.99
     quality: float = 0.95

@@ -20,6 +20,7 @@ from console.analysis.plan_question import Holding, Line, PlanAnswer, PlanQuesti
 from planner.advice import app_settings, az_commands
 from planner.arrivals import replay
 from planner.choice import NoPlan, choose
+from planner.edge import cloud_traffic
 from planner.evaluation import Candidate, Evaluation, Promise, evaluate
 from planner.measurements import Measurements, MeasurementsError, instance_model
 from planner.model import InstanceModel
@@ -59,11 +60,14 @@ def answer(question: PlanQuestion, *, say: Say = lambda progress: None) -> PlanA
     measured = measurements_of(question)
     say(Progress(what="Reading the traffic"))
     arrived = arrivals_of(question)
-    traffic = sample_of(arrived.traffic, seed=0, most=most_simulated(arrived.traffic, question.goal))
+    wanted = arrived.traffic
+    if question.edge_share:
+        wanted = cloud_traffic(wanted, share=question.edge_share)
+    traffic = sample_of(wanted, seed=0, most=most_simulated(wanted, question.goal))
     asked, knows_quality = _planner_question(question, measured, traffic)
     some = next(iter(asked.instances.values()))
     base = PlanAnswer(
-        traffic=arrived.traffic.name,
+        traffic=wanted.name,
         rate_per_s=asked.rate_per_s,
         n_arrivals=len(asked.arrivals_s),
         duration_s=asked.duration_s,

@@ -1,6 +1,7 @@
 """What cold starts cost, in figures."""
 
 import numpy as np
+from numpy.typing import NDArray
 
 from console.analysis.starts import FEWEST_FOR_P95, budget_spent, longest_phase
 from console.asking import Answer
@@ -51,7 +52,7 @@ def figures(answers: dict[str, Answer], scope: Scope) -> list[Tile]:
         Tile(
             "Ready after",
             *apart(ms(float(np.median(ready)) if len(ready) else None)),
-            delta=f"{ms(float(np.percentile(ready, 95)))} at p95" if len(ready) >= FEWEST_FOR_P95 else "",
+            delta=_at_p95(ready),
             help="From the start of the process to readiness, in the median."
             + (f" Phases explain {share(explained)} of it." if explained is not None else ""),
         ),
@@ -71,6 +72,14 @@ def figures(answers: dict[str, Answer], scope: Scope) -> list[Tile]:
             help="In the median; waiting for other threads does not count.",
         ),
     ]
+
+
+def _at_p95(ready_ms: NDArray[np.float64]) -> str:
+    if not len(ready_ms):
+        return ""
+    if len(ready_ms) < FEWEST_FOR_P95:
+        return "too few starts for a p95"
+    return f"{ms(float(np.percentile(ready_ms, 95)))} at p95"
 
 
 def sums(table: Table, *columns: str) -> tuple[float, ...]:

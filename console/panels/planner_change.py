@@ -44,7 +44,7 @@ def show_change(answer: PlanAnswer, search: Search) -> None:
         as_answer(search),
         draw,
         key="change",
-        note="Today's parameters against the recommended ones; az deployment group create --parameters @params.json "
+        note="Today's parameters against the recommended ones; az deployment sub create --parameters @params.json "
         "applies them.",
     )
 

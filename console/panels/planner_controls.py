@@ -48,6 +48,16 @@ def show_controls(
         bind="query-params",
     )
     traffic, factor = show_traffic(kind)
+    by_devices = st.slider(
+        "Answered by devices, %",
+        0,
+        95,
+        0,
+        step=5,
+        key="edge",
+        bind="query-params",
+        help="Of this traffic, beyond what devices answer already. One of fifty of those is asked of the cloud too.",
+    )
     sizes = st.pills(
         "Sizes",
         list(SKUS),
@@ -93,6 +103,7 @@ def show_controls(
             until=scope.until,
             traffic=traffic,
             factor=factor,
+            edge_share=by_devices / 100,
             slo_ms=float(slo_ms),
             slo_share=settings().slo_share,
             quality=quality / 100,

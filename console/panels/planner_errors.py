@@ -1,7 +1,6 @@
 """How wrong the planner was about runs that were observed."""
 
 from collections.abc import Sequence
-from datetime import datetime
 from html import escape
 
 import streamlit as st
@@ -9,6 +8,7 @@ import streamlit as st
 from console.analysis.backtest import read_backtest
 from console.asking import Answer
 from console.charts.planner import FIGURES, errors_chart
+from console.formats import moment
 from console.page import altair_chart, current_palette, panel
 from console.pieces import panel_title
 from console.telemetry import Table, table_of
@@ -38,11 +38,11 @@ def show_errors() -> None:
         "error": [each["error"] for each in backtest.comparisons],
     }
     made = Answer(
-        question=f"Runs observed on the emulated plan and predicted, {backtest.date}.",
+        question=f"Runs observed on the emulated plan and predicted, {moment(backtest.at)} UTC.",
         kql="# benchmarks/results/backtest.json, by\n"
         "python -m planner backtest --observed benchmarks/results/plan_runs.json",
         table=table_of(rows),
-        asked_at=_date(backtest.date),
+        asked_at=backtest.at,
     )
 
     def draw(_: Table) -> None:
@@ -66,11 +66,3 @@ def show_errors() -> None:
         note=f"{backtest.n_runs} runs on the emulated plan; a dot a run, shaded what is wanted. Measurements were "
         "taken from other runs.",
     )
-
-
-def _date(text: str) -> datetime:
-    try:
-        at = datetime.fromisoformat(text)
-    except ValueError:
-        at = datetime.fromtimestamp(0)
-    return at.astimezone()

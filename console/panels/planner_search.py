@@ -44,6 +44,7 @@ def as_answer(search: Search) -> Answer:
     traffic = "telemetry:7d" if question.traffic == "telemetry" else question.traffic
     command = [
         f"python -m planner plan --traffic {shlex.quote(traffic)}",
+        *([f"--edge-share {question.edge_share:g}"] if question.edge_share else []),
         f"--slo-p99-ms {question.slo_ms:g}",
         f"--quality {question.quality:g}",
         f"--max-burst {question.most_instances}",

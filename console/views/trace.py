@@ -9,14 +9,16 @@ from console.analysis.trace import EDGE, Operation, read_operation
 from console.asking import Answer, Question, ask
 from console.bar import current_scope
 from console.charts.trace import log_table, property_list
-from console.formats import age
+from console.formats import age, moment
 from console.page import heading, panel, panel_row, say
 from console.panels.trace_cold_start import show_cold_start
 from console.panels.trace_finding import QUESTION, facts, finding, question_of
 from console.panels.trace_instance import show_moment
 from console.panels.trace_phases import show_against_median, show_waterfall, typical_phases
 from console.panels.trace_search import NO_ID, read_operation_id, show_offers, show_search
-from console.scope import Scope
+from console.pieces import anchor
+from console.scope import Scope, link_to
+from console.status import Remark
 
 AROUND = timedelta(minutes=30)
 "What is normal is taken from so long before and after."
@@ -24,8 +26,8 @@ LOOK_BACK = timedelta(days=30)
 MINUTE = timedelta(minutes=1)
 
 
-def show() -> None:
-    """Draw the view."""
+def show() -> Remark | None:
+    """Draw the view; a trace from outside of the range is remarked on."""
     scope = current_scope()
     linked = st.query_params.get("trace", "")
     operation_id = read_operation_id(linked)
@@ -38,7 +40,7 @@ def show() -> None:
         elif answer is not None:
             _say_missing(answer)
         show_offers(scope)
-        return
+        return None
     main = operation.main
     around = _ask_around(scope, operation)
     typical = typical_phases(around.get("phases"))
@@ -63,6 +65,7 @@ def show() -> None:
     )
     if operation.told:
         panel("What was logged meanwhile", answer, lambda _: st.html(log_table(operation)), key="logs")
+    return _outside(scope, operation, operation_id)
 
 
 def _find(scope: Scope, operation_id: str) -> tuple[Answer, Operation | None]:
@@ -73,6 +76,21 @@ def _find(scope: Scope, operation_id: str) -> tuple[Answer, Operation | None]:
         until = scope.as_of + timedelta(hours=1)
         answer = ask(scope, since=until - LOOK_BACK, until=until, trace=question)["trace"]
     return answer, read_operation(answer.table) if answer.has_rows else None
+
+
+def _outside(scope: Scope, operation: Operation, operation_id: str) -> Remark | None:
+    """That the range does not hold the operation, and a link to one that does; None where it does."""
+    if scope.since - EDGE <= operation.began < scope.until + EDGE:
+        return None
+    since, until = operation.began - AROUND, operation.ended + AROUND
+    link = anchor(
+        "show the hour around it", link_to("trace", scope, since=since, until=until, trace=operation_id)
+    )
+    return (
+        f"<strong>This trace is from {moment(operation.began)} UTC, outside of the time range.</strong> What this page "
+        f"says holds all the same; for the others, {link}.",
+        "info",
+    )
 
 
 def _ask_around(scope: Scope, operation: Operation) -> dict[str, Answer]:

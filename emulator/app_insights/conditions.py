@@ -58,17 +58,17 @@ def _condition(predicate: ir.Expr) -> Condition | None:
             pass
         case _:
             return None
-    texts = [_text(value) for value in values]
+    texts = [text_of(value) for value in values]
     if not texts or None in texts:
         return None
     return Condition(column, tuple(text for text in texts if text is not None))
 
 
-def _text(value: ir.Expr) -> str | None:
+def text_of(value: ir.Expr) -> str | None:
     """The text that an expression is, itself or by the name of a `let`."""
     match value:
         case ir.LetRef(value=bound):
-            return _text(bound)
+            return text_of(bound)
         case ir.Literal(value=str(text), kind="string"):
             return text
     return None

@@ -17,7 +17,7 @@ from typing import Any
 from duckdb_kql import ir
 
 from emulator.app_insights.bags import Key, bags_of
-from emulator.app_insights.conditions import Condition, take_conditions
+from emulator.app_insights.conditions import Condition, take_conditions, text_of
 from emulator.app_insights.tables import BAGS, TABLES, sql_columns
 
 _KEEPING = (ir.Where, ir.Extend, ir.Sort, ir.Top, ir.Take)
@@ -214,6 +214,18 @@ def _columns_in(part: Any) -> Iterator[str]:
     elif dataclasses.is_dataclass(part) and isinstance(part, ir.Node):
         for field in dataclasses.fields(part):
             yield from _columns_in(getattr(part, field.name))
+
+
+def fold(part: Any) -> Any:
+    """A query with `strcat` of texts that are known as the one text: duckdb-kql asks each for its type, in
+    thousands of characters."""
+    part = _mapped(part, fold)
+    match part:
+        case ir.FunctionCall(name="strcat", args=args):
+            texts = [text_of(each) for each in args]
+            if None not in texts:
+                return ir.Literal("".join(filter(None, texts)), "string")
+    return part
 
 
 def _mapped(part: Any, change: Any) -> Any:

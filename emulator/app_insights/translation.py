@@ -11,7 +11,7 @@ from duckdb_kql.lower import lower
 from duckdb_kql.translate import to_sql
 
 from emulator.app_insights.errors import QuerySemanticError, QuerySyntaxError
-from emulator.app_insights.rewriting import Rewriting, Source
+from emulator.app_insights.rewriting import Rewriting, Source, fold
 from emulator.app_insights.shortcuts import shorten
 from emulator.app_insights.tables import TABLES
 
@@ -75,7 +75,7 @@ def _translate(text: str) -> Translation:
     # What binds values or sets options is more than duckdb-kql's own steps, which are taken singly below.
     if not _DECLARATION.search(text) and not _OPTION.search(text):
         rewriting = Rewriting()
-        query = rewriting.rewrite(lower(text))
+        query = rewriting.rewrite(fold(lower(text)))
         if rewriting.sources:
             views = {name: source.names for name, source in rewriting.sources.items()}
             sql = to_sql(query, _SCHEMA | views)

@@ -19,7 +19,7 @@ import streamlit as st
 from streamlit.testing.v1 import AppTest
 
 from console.settings import settings
-from tests.emulator.app_insights.emulator_process import EmulatorProcess
+from tests.emulator.app_insights.emulator_process import Emulator, EmulatorHost
 
 REPOSITORY = Path(__file__).parents[2]
 OpenConsole = Callable[..., AppTest]
@@ -154,12 +154,18 @@ def _start_afresh(monkeypatch: pytest.MonkeyPatch) -> None:
     settings.cache_clear()
 
 
+@pytest.fixture(scope="session")
+def emulators() -> Iterator[EmulatorHost]:
+    """Where emulators are started; all of them end with the run."""
+    host = EmulatorHost()
+    yield host
+    host.kill()
+
+
 @pytest.fixture(scope="module")
-def telemetry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmulatorProcess]:
+def telemetry(emulators: EmulatorHost, tmp_path_factory: pytest.TempPathFactory) -> Emulator:
     """An Application Insights emulator of the test module's own; `track` gives it records."""
-    running = EmulatorProcess(tmp_path_factory.mktemp("telemetry") / "data")
-    yield running
-    running.kill()
+    return emulators.start(tmp_path_factory.mktemp("telemetry") / "data")
 
 
 @pytest.fixture

@@ -1,11 +1,14 @@
 """Who may look at the console."""
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import pytest
+import streamlit as st
+from streamlit.runtime.secrets import Secrets
 
-from console.access import decide, is_loopback
+from console.access import decide, has_provider, is_loopback
 
 OPERATORS = frozenset({"Recserve.Operator"})
 
@@ -13,7 +16,7 @@ OPERATORS = frozenset({"Recserve.Operator"})
 def asked(
     *,
     roles: frozenset[str] = frozenset(),
-    has_provider: bool = False,
+    has_provider: bool | None = False,
     served_on: str = "127.0.0.1",
     peer: str | None = None,
     user: Mapping[str, Any] | None = None,
@@ -68,6 +71,14 @@ def test_half_a_configuration_lets_nobody_in(roles: frozenset[str], has_provider
     assert remedy in sentence
 
 
+@pytest.mark.parametrize("roles", [frozenset(), OPERATORS])
+def test_secrets_that_cannot_be_read_lock_the_console_even_on_its_own_machine(roles: frozenset[str]) -> None:
+    verdict, sentence = asked(roles=roles, has_provider=None)
+
+    assert verdict == "refused"
+    assert "`secrets.toml` is no TOML" in sentence
+
+
 @pytest.mark.parametrize(
     ("address", "is_local"),
     [
@@ -81,3 +92,19 @@ def test_half_a_configuration_lets_nobody_in(roles: frozenset[str], has_provider
 )
 def test_loopback(address: str, is_local: bool) -> None:
     assert is_loopback(address) is is_local
+
+
+@pytest.mark.parametrize(
+    ("secrets", "verdict"),
+    [("no = toml [", None), ("x = 1", False), ('[auth]\nclient_id = "x"', True), (None, False)],
+)
+def test_provider_is_read_from_the_secrets(
+    secrets: str | None, verdict: bool | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "secrets.toml"
+    if secrets is not None:
+        path.write_text(secrets)
+    monkeypatch.setattr("streamlit.config.get_option", lambda name: [str(path)])
+    monkeypatch.setattr(st, "secrets", Secrets())
+
+    assert has_provider() is verdict

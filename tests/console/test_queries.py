@@ -1,7 +1,7 @@
 """Each `.kql` file: through the emulator on data whose answer can be worked out by hand, and past Kusto's checker."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,7 @@ from console.queries import FOLDER, load_query, query_names
 from emulator.app_insights.tables import kusto_schema
 from emulator.functions_host.telemetry import HELD_MS
 from recserve.telemetry import names
-from tests.emulator.app_insights.emulator_process import EmulatorProcess, envelope
+from tests.emulator.app_insights.emulator_process import Emulator, EmulatorHost, envelope
 from tests.kusto import Verdict, check_queries
 
 START = datetime.now(UTC).replace(minute=0, second=0, microsecond=0) - timedelta(hours=1)
@@ -69,9 +69,9 @@ def metric(name: str, *, total: float, n: int, least: float, most: float) -> dic
 
 
 @pytest.fixture(scope="module")
-def emulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmulatorProcess]:
+def emulator(emulators: EmulatorHost, tmp_path_factory: pytest.TempPathFactory) -> Emulator:
     """Holds two intervals of requests, a cold start with an impacted request, and metrics."""
-    running = EmulatorProcess(tmp_path_factory.mktemp("telemetry") / "data")
+    running = emulators.start(tmp_path_factory.mktemp("telemetry") / "data")
     phases = {
         "admit_ms": 1.0,
         "state_ms": 2.0,
@@ -129,16 +129,15 @@ def emulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmulatorProce
         metric(names.INFERENCE_THREADS, total=60, n=60, least=1, most=1),
     )
     assert answer.status_code == 200, answer.text
-    yield running
-    running.kill()
+    return running
 
 
-def answers(emulator: EmulatorProcess, name: str, **values: Any) -> list[dict[str, Any]]:
+def answers(emulator: Emulator, name: str, **values: Any) -> list[dict[str, Any]]:
     table = emulator.ask(load_query(name).text(**values))
     return [dict(zip(table.columns, row, strict=True)) for row in table.rows]
 
 
-def test_requests_and_their_shares(emulator: EmulatorProcess) -> None:
+def test_requests_and_their_shares(emulator: Emulator) -> None:
     first, second = answers(emulator, "requests", interval=TEN_MINUTES)
 
     assert first == {
@@ -157,13 +156,13 @@ def test_requests_and_their_shares(emulator: EmulatorProcess) -> None:
     assert (second["interval_start"], second["n_requests"], second["n_shed"]) == (at(10), 4, 0)
 
 
-def test_another_function_is_asked_by_its_name(emulator: EmulatorProcess) -> None:
+def test_another_function_is_asked_by_its_name(emulator: Emulator) -> None:
     [only] = answers(emulator, "requests", interval=TEN_MINUTES, function_name="events")
 
     assert (only["n_requests"], only["n_ok"]) == (1, 1)
 
 
-def test_latency_histogram_holds_every_answer_in_its_bucket(emulator: EmulatorProcess) -> None:
+def test_latency_histogram_holds_every_answer_in_its_bucket(emulator: Emulator) -> None:
     rows = answers(emulator, "latency_histogram", interval=TEN_MINUTES)
 
     assert [(row["interval_start_unix_ms"], row["n_requests"]) for row in rows] == [
@@ -176,7 +175,7 @@ def test_latency_histogram_holds_every_answer_in_its_bucket(emulator: EmulatorPr
         assert row["above_ms"] < ms <= row["up_to_ms"] <= row["above_ms"] * 1.0501
 
 
-def test_percentiles_are_weighted_and_within_half_a_bucket(emulator: EmulatorProcess) -> None:
+def test_percentiles_are_weighted_and_within_half_a_bucket(emulator: Emulator) -> None:
     first, second = answers(emulator, "latency_percentiles", interval=TEN_MINUTES)
     [whole] = answers(emulator, "latency_percentiles", interval=timedelta(hours=1))
 
@@ -188,7 +187,7 @@ def test_percentiles_are_weighted_and_within_half_a_bucket(emulator: EmulatorPro
     assert [whole[f"p{p}_ms"] for p in (50, 95, 99)] == [pytest.approx(ms, **close) for ms in (10, 20, 200)]
 
 
-def test_phases_share_the_time(emulator: EmulatorProcess) -> None:
+def test_phases_share_the_time(emulator: Emulator) -> None:
     rows = [
         row for row in answers(emulator, "phases", interval=TEN_MINUTES) if row["interval_start"] == at(0)
     ]
@@ -200,7 +199,7 @@ def test_phases_share_the_time(emulator: EmulatorProcess) -> None:
     assert sum(row["share"] for row in rows) == pytest.approx(910 / 1100)
 
 
-def test_cold_starts_with_cause_and_time(emulator: EmulatorProcess) -> None:
+def test_cold_starts_with_cause_and_time(emulator: Emulator) -> None:
     assert answers(emulator, "cold_starts") == [
         {
             "started": at(1.5),
@@ -217,7 +216,7 @@ def test_cold_starts_with_cause_and_time(emulator: EmulatorProcess) -> None:
     assert answers(emulator, "cold_starts", least_ready_ms=801.0) == []
 
 
-def test_cold_start_phases_are_a_waterfall(emulator: EmulatorProcess) -> None:
+def test_cold_start_phases_are_a_waterfall(emulator: Emulator) -> None:
     rows = answers(emulator, "cold_start_phases", process_id="p1")
 
     assert [(row["phase"], row["after_ms"], row["phase_ms"], row["cause"]) for row in rows] == [
@@ -227,7 +226,7 @@ def test_cold_start_phases_are_a_waterfall(emulator: EmulatorProcess) -> None:
     assert answers(emulator, "cold_start_phases", process_id="p2") == []
 
 
-def test_impacted_requests_and_their_wait(emulator: EmulatorProcess) -> None:
+def test_impacted_requests_and_their_wait(emulator: Emulator) -> None:
     assert answers(emulator, "impacted_requests") == [
         {
             "process": "p1",
@@ -243,7 +242,7 @@ def test_impacted_requests_and_their_wait(emulator: EmulatorProcess) -> None:
     ]
 
 
-def test_concurrency_against_its_limit(emulator: EmulatorProcess) -> None:
+def test_concurrency_against_its_limit(emulator: Emulator) -> None:
     assert answers(emulator, "concurrency", interval=TEN_MINUTES) == [
         {
             "interval_start": at(0),
@@ -259,7 +258,7 @@ def test_concurrency_against_its_limit(emulator: EmulatorProcess) -> None:
     ]
 
 
-def test_variants_and_reasons_share_the_answers(emulator: EmulatorProcess) -> None:
+def test_variants_and_reasons_share_the_answers(emulator: Emulator) -> None:
     rows = answers(emulator, "variants", interval=TEN_MINUTES)
 
     assert [(row["variant"], row["reason"], row["n_requests"], row["share"]) for row in rows] == [
@@ -270,7 +269,7 @@ def test_variants_and_reasons_share_the_answers(emulator: EmulatorProcess) -> No
     assert rows[0]["mean_ms"] == pytest.approx(1100 / 91)
 
 
-def test_contention_of_an_instance(emulator: EmulatorProcess) -> None:
+def test_contention_of_an_instance(emulator: Emulator) -> None:
     [row] = answers(emulator, "contention", interval=TEN_MINUTES)
 
     assert row == {"interval_start": at(0), "instance": "instance-1"} | {
@@ -293,7 +292,7 @@ def test_contention_of_an_instance(emulator: EmulatorProcess) -> None:
     }
 
 
-def test_volume_by_table(emulator: EmulatorProcess) -> None:
+def test_volume_by_table(emulator: Emulator) -> None:
     rows = answers(emulator, "volume")
 
     assert {row["table_name"]: (row["n_rows"], row["n_items"]) for row in rows} == {
@@ -324,7 +323,7 @@ def test_checker_finds_nothing(verdicts: dict[str, Verdict], name: str) -> None:
 
 @pytest.mark.parametrize("name", query_names())
 def test_emulator_answers_the_columns_that_kusto_would(
-    emulator: EmulatorProcess, verdicts: dict[str, Verdict], name: str
+    emulator: Emulator, verdicts: dict[str, Verdict], name: str
 ) -> None:
     sent, written = emulator.ask(load_query(name).text()), emulator.ask(load_query(name).source)
 

@@ -11,7 +11,7 @@ from streamlit.testing.v1 import AppTest
 
 import console.views
 from tests.console.conftest import OpenConsole, free_port
-from tests.emulator.app_insights.emulator_process import EmulatorProcess, envelope
+from tests.emulator.app_insights.emulator_process import Emulator, EmulatorHost, envelope
 
 VIEW = """
 from console.asking import Question, ask
@@ -41,7 +41,7 @@ def _sample_view(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[No
 
 
 @pytest.fixture(scope="module")
-def busy(telemetry: EmulatorProcess) -> EmulatorProcess:
+def busy(telemetry: Emulator) -> Emulator:
     """Telemetry of ten requests, a quarter of an hour old."""
     now = datetime.now(UTC)
     for minutes in (14, 15):
@@ -65,7 +65,7 @@ def said(app: AppTest) -> str:
     return re.sub(r"<[^>]*>", " ", " ".join(html.body for html in app.html if "<style" not in html.body))
 
 
-def test_view_shows_what_telemetry_holds(open_console: OpenConsole, busy: EmulatorProcess) -> None:
+def test_view_shows_what_telemetry_holds(open_console: OpenConsole, busy: Emulator) -> None:
     app = open_console("sample", busy.url)
 
     assert "What is going on?" in said(app)
@@ -78,7 +78,7 @@ def test_view_shows_what_telemetry_holds(open_console: OpenConsole, busy: Emulat
     ]
 
 
-def test_link_chooses_range_and_variant(open_console: OpenConsole, busy: EmulatorProcess) -> None:
+def test_link_chooses_range_and_variant(open_console: OpenConsole, busy: Emulator) -> None:
     app = open_console("sample", busy.url, {"range": "6h", "variant": "student"})
 
     assert "Last 6 h; student" in said(app)
@@ -88,7 +88,7 @@ def test_link_chooses_range_and_variant(open_console: OpenConsole, busy: Emulato
     assert app.selectbox(key="variant").options == ["All variants", "blend", "student"]
 
 
-def test_link_chooses_an_absolute_range(open_console: OpenConsole, busy: EmulatorProcess) -> None:
+def test_link_chooses_an_absolute_range(open_console: OpenConsole, busy: Emulator) -> None:
     link = {"from": "2026-11-01T10:00:00Z", "to": "2026-11-01T10:30:00Z"}
 
     app = open_console("sample", busy.url, link)
@@ -98,9 +98,7 @@ def test_link_chooses_an_absolute_range(open_console: OpenConsole, busy: Emulato
     assert app.text[1].value.startswith("trace?from=2026-11-01T10%3A00%3A00Z&to=")
 
 
-def test_tampered_link_is_a_sentence_each_and_the_defaults(
-    open_console: OpenConsole, busy: EmulatorProcess
-) -> None:
+def test_tampered_link_is_a_sentence_each_and_the_defaults(open_console: OpenConsole, busy: Emulator) -> None:
     app = open_console("sample", busy.url, {"range": "<b>", "refresh": "1", "variant": "a b", "from": "x"})
 
     assert "Last 1 h; all" in said(app)
@@ -108,7 +106,7 @@ def test_tampered_link_is_a_sentence_each_and_the_defaults(
     assert app.text[0].value == "drawn 10.0"
 
 
-def test_choosing_in_the_bar_changes_view_and_links(open_console: OpenConsole, busy: EmulatorProcess) -> None:
+def test_choosing_in_the_bar_changes_view_and_links(open_console: OpenConsole, busy: Emulator) -> None:
     app = open_console("sample", busy.url)
 
     app.selectbox(key="variant").set_value("blend").run()
@@ -118,12 +116,10 @@ def test_choosing_in_the_bar_changes_view_and_links(open_console: OpenConsole, b
     assert app.text[1].value == "trace?variant=blend&trace=4bf9"
 
 
-def test_workspace_without_records_says_how_to_get_some(open_console: OpenConsole, tmp_path: Path) -> None:
-    empty = EmulatorProcess(tmp_path / "data")
-    try:
-        app = open_console("sample", empty.url)
-    finally:
-        empty.kill()
+def test_workspace_without_records_says_how_to_get_some(
+    open_console: OpenConsole, emulators: EmulatorHost, tmp_path: Path
+) -> None:
+    app = open_console("sample", emulators.start(tmp_path / "data").url)
 
     assert "There is no telemetry yet." in said(app)
     assert app.text[0].value == "drawn None"
@@ -150,7 +146,7 @@ def test_setting_that_cannot_be_used_is_a_sentence(open_console: OpenConsole) ->
 
 
 def test_console_that_is_served_to_others_without_sign_in_shows_nothing(
-    open_console: OpenConsole, busy: EmulatorProcess, monkeypatch: pytest.MonkeyPatch
+    open_console: OpenConsole, busy: Emulator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("streamlit.get_option", lambda name: "0.0.0.0" if name == "server.address" else None)
 

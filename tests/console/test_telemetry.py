@@ -1,5 +1,7 @@
 """Questions to a workspace: columns out of answers, sentences out of failures."""
 
+import csv
+import io
 import json
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
@@ -14,7 +16,7 @@ from console.failures import Failure
 from console.settings import LOCAL_WORKSPACE, Source
 from console.telemetry import Telemetry, TelemetryError, table_of
 from tests.console.conftest import free_port
-from tests.emulator.app_insights.emulator_process import EmulatorProcess, envelope
+from tests.emulator.app_insights.emulator_process import Emulator, envelope
 
 NOW = datetime.now(UTC)
 HOUR = (NOW - timedelta(hours=1), NOW + timedelta(minutes=1))
@@ -68,7 +70,7 @@ def workspace() -> Iterator[Any]:
         each.server.server_close()
 
 
-def test_answer_is_columns_of_numbers_times_and_texts(telemetry: EmulatorProcess) -> None:
+def test_answer_is_columns_of_numbers_times_and_texts(telemetry: Emulator) -> None:
     telemetry.track(envelope(time=NOW, name="GET /a", sample_rate=50), envelope(time=NOW, name="GET /b"))
     kql = "AppRequests | project TimeGenerated, Name, ItemCount, nothing = real(null) | order by Name asc"
 
@@ -88,15 +90,24 @@ def test_answer_is_columns_of_numbers_times_and_texts(telemetry: EmulatorProcess
     }
 
 
-def test_answer_without_rows_has_its_columns(telemetry: EmulatorProcess) -> None:
+def test_times_that_are_sent_as_numbers_are_times(telemetry: Emulator) -> None:
+    kql = "print at_unix_ms = tolong((datetime(2026-11-22T10:00:00.25Z) - datetime(1970-01-01)) / 1ms), n = 1"
+
+    table = Telemetry(source(telemetry.url)).read(kql, *HOUR).table
+
+    assert table.columns == ("at", "n")
+    assert table.list("at") == [datetime(2026, 11, 22, 10, 0, 0, 250_000, tzinfo=UTC)]
+
+
+def test_answer_without_rows_has_its_columns(telemetry: Emulator) -> None:
     table = (
         Telemetry(source(telemetry.url)).read("AppRequests | where Name == 'x' | project Name", *HOUR).table
     )
 
-    assert (table.columns, table.n_rows, table.csv()) == (("Name",), 0, "Name\n")
+    assert (table.columns, table.n_rows, table.csv()) == (("Name",), 0, "Name\r\n")
 
 
-def test_query_that_is_refused_is_told_with_the_workspace_s_words(telemetry: EmulatorProcess) -> None:
+def test_query_that_is_refused_is_told_with_the_workspace_s_words(telemetry: Emulator) -> None:
     failure = failure_of(telemetry.url, "AppRequests | where Nme == 1")
 
     assert failure.kind == "refused"
@@ -162,6 +173,22 @@ def test_rows_can_be_kept_by_a_mask() -> None:
 
 
 def test_spreadsheet_takes_no_cell_for_a_formula() -> None:
-    table = table_of({"name": ["=1+1", "a,b"], "n": [3, 0.5], "at": [datetime(2026, 11, 22, tzinfo=UTC)] * 2})
+    table = table_of(
+        {"name": ["=1+1", "a,b"], "n": [3, -0.5], "at": [datetime(2026, 11, 22, tzinfo=UTC)] * 2}
+    )
 
-    assert table.csv() == ('name,n,at\n\'=1+1,3,2026-11-22T00:00:00Z\n"a,b",0.5,2026-11-22T00:00:00Z\n')
+    assert table.csv().split("\r\n") == [
+        "name,n,at",
+        "'=1+1,3,2026-11-22T00:00:00Z",
+        '"a,b",-0.5,2026-11-22T00:00:00Z',
+        "",
+    ]
+
+
+@pytest.mark.parametrize("begins", ["=", "+", "-", "@", "\t", "\r"])
+def test_cell_that_begins_like_a_formula_is_text(begins: str) -> None:
+    table = table_of({"name": [f"{begins}cmd", f"a{begins}cmd"]})
+
+    rows = list(csv.reader(io.StringIO(table.csv(), newline="")))
+
+    assert rows == [["name"], [f"'{begins}cmd"], [f"a{begins}cmd"]]

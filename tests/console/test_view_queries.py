@@ -1,7 +1,7 @@
 """The queries of single views: where time went, what changed, what instances did, and what users did with lists."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
 
@@ -10,7 +10,7 @@ import pytest
 from emulator.premium_plan import names as plan
 from recserve.telemetry import names
 from tests.console.test_queries import START, answers, at, request, span
-from tests.emulator.app_insights.emulator_process import EmulatorProcess, envelope
+from tests.emulator.app_insights.emulator_process import Emulator, EmulatorHost, envelope
 
 HOUR = timedelta(hours=1)
 PHASES = {"startup_ms": 0.0, "admit_ms": 1.0, "encode_ms": 1.0, "rank_ms": 1.0, "infer_ms": 4.0}
@@ -50,9 +50,9 @@ def told(minutes: float, message: str, *, instance: str, **properties: str) -> d
 
 
 @pytest.fixture(scope="module")
-def emulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmulatorProcess]:
+def emulator(emulators: EmulatorHost, tmp_path_factory: pytest.TempPathFactory) -> Emulator:
     """Holds ordinary requests, a slow one for each cause, and what the plan and the instances tell."""
-    running = EmulatorProcess(tmp_path_factory.mktemp("telemetry") / "data")
+    running = emulators.start(tmp_path_factory.mktemp("telemetry") / "data")
     warm = {names.FAAS_NAME: "shop/recommend", names.OUTCOME: "ok", names.VARIANT: "blend"}
     heard = {names.VARIANT: "blend", names.MODEL_VERSION: "v1", names.EVENT_KIND: "click"}
     started = {
@@ -108,11 +108,10 @@ def emulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmulatorProce
         envelope(time=at(2), name="POST /api/recommend", measurements={"held_ms": 525.0}),
     )  # fmt: skip
     assert answer.status_code == 200, answer.text
-    yield running
-    running.kill()
+    return running
 
 
-def test_time_over_the_slo_goes_to_what_caused_it(emulator: EmulatorProcess) -> None:
+def test_time_over_the_slo_goes_to_what_caused_it(emulator: Emulator) -> None:
     rows = answers(emulator, "tail_causes")
 
     assert {row["cause"]: (round(row["over_ms"]), row["n_requests"]) for row in rows} == {
@@ -128,13 +127,13 @@ def test_time_over_the_slo_goes_to_what_caused_it(emulator: EmulatorProcess) -> 
     assert {row["cause"]: row["over_ms"] for row in others if row["over_ms"]} == {"cold": 500}
 
 
-def test_held_requests_are_those_that_waited_for_an_instance(emulator: EmulatorProcess) -> None:
+def test_held_requests_are_those_that_waited_for_an_instance(emulator: Emulator) -> None:
     assert answers(emulator, "held", interval=HOUR) == [
         {"interval_start": START, "n_held": 1, "n_held_over": 1, "wait_ms": 525.0}
     ]
 
 
-def test_changes_of_models_deployments_and_scale(emulator: EmulatorProcess) -> None:
+def test_changes_of_models_deployments_and_scale(emulator: Emulator) -> None:
     rows = answers(emulator, "changes")
 
     assert [(row["at"], row["change"], row["instance"]) for row in rows] == [
@@ -146,7 +145,7 @@ def test_changes_of_models_deployments_and_scale(emulator: EmulatorProcess) -> N
     assert rows[1]["what"] == "models v2 answer"
 
 
-def test_coverage_tells_what_was_kept_of_what_happened(emulator: EmulatorProcess) -> None:
+def test_coverage_tells_what_was_kept_of_what_happened(emulator: Emulator) -> None:
     [row] = answers(emulator, "coverage")
 
     assert {name: set(json.loads(row.pop(name))) for name in ("variants", "versions")} == {
@@ -163,7 +162,7 @@ def test_coverage_tells_what_was_kept_of_what_happened(emulator: EmulatorProcess
     }
 
 
-def test_latency_by_variant_and_version(emulator: EmulatorProcess) -> None:
+def test_latency_by_variant_and_version(emulator: Emulator) -> None:
     rows = answers(emulator, "latency_by_variant")
 
     assert {(row["variant"], row["version"], row["reason"]) for row in rows} == {
@@ -174,7 +173,7 @@ def test_latency_by_variant_and_version(emulator: EmulatorProcess) -> None:
     assert all(row["above_ms"] < row["up_to_ms"] for row in rows)
 
 
-def test_phases_of_the_median_and_of_the_slowest(emulator: EmulatorProcess) -> None:
+def test_phases_of_the_median_and_of_the_slowest(emulator: Emulator) -> None:
     first, *_, last = answers(emulator, "phases_by_latency")
 
     assert (first["n_requests"], first["state_ms"], first["queue_ms"], first["n_impacted"]) == (100, 2, 1, 0)
@@ -183,7 +182,7 @@ def test_phases_of_the_median_and_of_the_slowest(emulator: EmulatorProcess) -> N
     assert (cold["startup_ms"], cold["n_impacted"]) == (315, 1)
 
 
-def test_slow_requests_of_a_region(emulator: EmulatorProcess) -> None:
+def test_slow_requests_of_a_region(emulator: Emulator) -> None:
     rows = answers(emulator, "slow_requests", least_ms=50.0, most_ms=400.0)
 
     assert [(row["duration_ms"], row["trace"], row["weight"], row["is_impacted"]) for row in rows] == [
@@ -193,7 +192,7 @@ def test_slow_requests_of_a_region(emulator: EmulatorProcess) -> None:
     assert (rows[0]["wait_ms"], rows[1]["state_ms"], rows[1]["batch_size"]) == (315, 67, 4)
 
 
-def test_measured_counts_by_outcome_and_variant(emulator: EmulatorProcess) -> None:
+def test_measured_counts_by_outcome_and_variant(emulator: Emulator) -> None:
     assert answers(emulator, "measured", interval=HOUR) == [
         {
             "interval_start": START,
@@ -207,7 +206,7 @@ def test_measured_counts_by_outcome_and_variant(emulator: EmulatorProcess) -> No
     ]
 
 
-def test_instances_by_their_heartbeats(emulator: EmulatorProcess) -> None:
+def test_instances_by_their_heartbeats(emulator: Emulator) -> None:
     assert answers(emulator, "instances") == [
         {
             "instance": "instance-1",
@@ -220,7 +219,7 @@ def test_instances_by_their_heartbeats(emulator: EmulatorProcess) -> None:
     ]
 
 
-def test_states_of_instances_as_the_plan_tells(emulator: EmulatorProcess) -> None:
+def test_states_of_instances_as_the_plan_tells(emulator: Emulator) -> None:
     ready, ended = answers(emulator, "instance_states")
 
     assert (ready["instance"], ready["from_state"], ready["to_state"], ready["ready_s"]) == (
@@ -232,29 +231,29 @@ def test_states_of_instances_as_the_plan_tells(emulator: EmulatorProcess) -> Non
     assert (ended["to_state"], ended["lifetime_s"], ended["ready_s"]) == ("ended", 61.5, None)
 
 
-def test_scale_decisions_and_their_numbers(emulator: EmulatorProcess) -> None:
+def test_scale_decisions_and_their_numbers(emulator: Emulator) -> None:
     [row] = answers(emulator, "scale_decisions")
 
     assert (row["action"], row["demand"], row["n_wanted"], row["n_held"]) == ("add", 12.5, 3.0, None)
 
 
-def test_settings_that_the_plan_has_started_with(emulator: EmulatorProcess) -> None:
+def test_settings_that_the_plan_has_started_with(emulator: Emulator) -> None:
     assert answers(emulator, "plan_settings") == [{"at": at(1), "settings": '{"sku": "EP1"}'}]
 
 
-def test_allocated_seconds_by_class(emulator: EmulatorProcess) -> None:
+def test_allocated_seconds_by_class(emulator: Emulator) -> None:
     assert answers(emulator, "allocation", interval=timedelta(seconds=30)) == [
         {"interval_start": at(3), "class": "idle", "allocated_s": 1.5, "n_instances": 0.05}
     ]
 
 
-def test_observed_seconds_where_no_plan_tells(emulator: EmulatorProcess) -> None:
+def test_observed_seconds_where_no_plan_tells(emulator: Emulator) -> None:
     assert answers(emulator, "allocation_observed", interval=timedelta(minutes=1)) == [
         {"interval_start": at(3), "instance": "instance-1", "observed_s": 60.0, "busy_s": 15.0}
     ]
 
 
-def test_cold_start_impact_and_budget(emulator: EmulatorProcess) -> None:
+def test_cold_start_impact_and_budget(emulator: Emulator) -> None:
     assert answers(emulator, "cold_start_impact", interval=HOUR) == [
         {
             "interval_start": START,
@@ -269,14 +268,14 @@ def test_cold_start_impact_and_budget(emulator: EmulatorProcess) -> None:
     ]
 
 
-def test_cold_start_phases_summed_up(emulator: EmulatorProcess) -> None:
+def test_cold_start_phases_summed_up(emulator: Emulator) -> None:
     assert answers(emulator, "cold_start_phase_summary", cause_name="deployment") == [
         {"phase": "interpreter", "n_starts": 1, "median_after_ms": 0.0, "median_ms": 100.0, "p95_ms": 100.0}
     ]
     assert answers(emulator, "cold_start_phase_summary", cause_name="first") == []
 
 
-def test_latency_against_in_flight(emulator: EmulatorProcess) -> None:
+def test_latency_against_in_flight(emulator: Emulator) -> None:
     [row] = answers(emulator, "in_flight_latency", interval=HOUR)
 
     assert (row["instance"], row["n_requests"], row["mean_in_flight"], row["limit"]) == (
@@ -288,7 +287,7 @@ def test_latency_against_in_flight(emulator: EmulatorProcess) -> None:
     assert (row["p50_ms"], row["p99_ms"]) == (pytest.approx(10, rel=0.05), pytest.approx(325, rel=0.05))
 
 
-def test_batches_and_why(emulator: EmulatorProcess) -> None:
+def test_batches_and_why(emulator: Emulator) -> None:
     [row] = answers(emulator, "batches")
 
     assert (row["variant"], row["dispatch"], row["batch_size"], row["n_requests"]) == (
@@ -300,7 +299,7 @@ def test_batches_and_why(emulator: EmulatorProcess) -> None:
     assert row["mean_infer_ms"] == pytest.approx(4)
 
 
-def test_refusals_and_their_reasons(emulator: EmulatorProcess) -> None:
+def test_refusals_and_their_reasons(emulator: Emulator) -> None:
     rows = answers(emulator, "refusals")
 
     assert [(row["outcome"], row["reason"], row["n_requests"]) for row in rows] == [
@@ -309,14 +308,14 @@ def test_refusals_and_their_reasons(emulator: EmulatorProcess) -> None:
     ]
 
 
-def test_work_of_a_variant_counts_its_share_of_the_batch(emulator: EmulatorProcess) -> None:
+def test_work_of_a_variant_counts_its_share_of_the_batch(emulator: Emulator) -> None:
     first, second = answers(emulator, "variant_work")
 
     assert (first["version"], first["n_requests"], first["compute_ms"]) == ("v1", 104, 104 * (4 / 4 + 1 + 1))
     assert (second["version"], second["infer_ms"]) == ("v2", 4)
 
 
-def test_feedback_on_lists(emulator: EmulatorProcess) -> None:
+def test_feedback_on_lists(emulator: Emulator) -> None:
     rows = answers(emulator, "feedback", variant="blend")
 
     assert [
@@ -327,13 +326,13 @@ def test_feedback_on_lists(emulator: EmulatorProcess) -> None:
     ]
 
 
-def test_shadow_overlap(emulator: EmulatorProcess) -> None:
+def test_shadow_overlap(emulator: Emulator) -> None:
     [row] = answers(emulator, "shadow")
 
     assert (row["variant"], row["n_compared"], row["mean_overlap"]) == ("teacher", 4, 0.4)
 
 
-def test_trace_holds_the_host_and_the_app(emulator: EmulatorProcess) -> None:
+def test_trace_holds_the_host_and_the_app(emulator: Emulator) -> None:
     rows = answers(emulator, "trace", operation_id="slow store")
 
     assert {(row["span_kind"], row["name"]) for row in rows} == {

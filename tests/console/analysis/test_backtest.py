@@ -1,7 +1,10 @@
 """The backtest's result as the console reads it."""
 
 import json
+from datetime import UTC, datetime
 from pathlib import Path
+
+import pytest
 
 from console.analysis.backtest import read_backtest
 
@@ -29,6 +32,7 @@ def test_backtest_tells_errors_and_limits(tmp_path: Path) -> None:
     assert backtest is not None
     assert backtest.limits == {"p95": 0.15}
     assert backtest.n_runs == 1
+    assert backtest.at == datetime(2026, 11, 22, 20, tzinfo=UTC)
     assert len(backtest.comparisons) == 1
 
 
@@ -37,3 +41,10 @@ def test_without_a_readable_result_there_is_none(tmp_path: Path) -> None:
 
     assert read_backtest(tmp_path / "missing.json") is None
     assert read_backtest(tmp_path / "damaged.json") is None
+
+
+@pytest.mark.parametrize("date", ["", "yesterday", None])
+def test_result_without_a_date_is_not_readable(tmp_path: Path, date: object) -> None:
+    (tmp_path / "backtest.json").write_text(json.dumps(RESULT | {"date": date}))
+
+    assert read_backtest(tmp_path / "backtest.json") is None

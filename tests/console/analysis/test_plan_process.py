@@ -62,6 +62,13 @@ def test_search_recommends_a_plan_that_keeps_the_promise() -> None:
     assert "benchmark results" in found.measured_from
 
 
+def test_what_devices_answer_is_not_planned_for() -> None:
+    found = answer(question(goal="model", today=Setup(), edge_share=0.6))
+
+    assert found.rate_per_s == pytest.approx((0.4 + 0.6 / 50) * 5, rel=0.1)
+    assert found.traffic == "5/s, 60% of it by devices"
+
+
 def test_search_says_why_no_plan_does() -> None:
     with pytest.raises(ValueError, match="below the fastest service"):
         answer(question(slo_ms=0.01))

@@ -102,7 +102,7 @@ def test_labels_of_the_waterfall_have_room_right_of_the_bars() -> None:
 
 
 def test_few_starts_have_no_95th_percentile() -> None:
-    _, solid, _ = layers(phase_waterfall(summary(("interpreter", 0, 100, 300), n_starts=3), LIGHT))
+    _, solid, _ = layers(phase_waterfall(summary(("interpreter", 0, 100, 300), n_starts=19), LIGHT))
 
     assert solid["rows"][0]["label"] == "100 ms"
     assert solid["rows"][0]["p95_end"] == 100

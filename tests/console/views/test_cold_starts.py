@@ -11,7 +11,7 @@ from console.panels.cold_starts_tiles import one_in
 from emulator.premium_plan import names as plan
 from recserve.telemetry import names
 from tests.console.conftest import OpenConsole
-from tests.emulator.app_insights.emulator_process import EmulatorProcess, envelope
+from tests.emulator.app_insights.emulator_process import Emulator, envelope
 
 AT = datetime.now(UTC).replace(microsecond=0) - timedelta(minutes=20)
 TRACE = "0af7651916cd43dd8448eb211c80319c"
@@ -42,7 +42,7 @@ def request(outcome: str = "ok", **measurements: float) -> dict[str, Any]:
 
 
 @pytest.fixture(scope="module")
-def started(telemetry: EmulatorProcess) -> EmulatorProcess:
+def started(telemetry: Emulator) -> Emulator:
     """Ninety-eight requests, two that waited for a start, its phases, and what the plan tells of the instance."""
     cause = {names.CAUSE: "scale_out", names.DRIVER: "request"}
     ready = {"ready_ms": 900.0, "explained_ms": 880.0, "n_impacted": 2.0}
@@ -75,7 +75,7 @@ def html(app: AppTest) -> str:
     return "\n".join(each.body for each in app.html)
 
 
-def test_cost_phase_and_causes_of_a_start(started: EmulatorProcess, open_console: OpenConsole) -> None:
+def test_cost_phase_and_causes_of_a_start(started: Emulator, open_console: OpenConsole) -> None:
     app = open_console("cold_starts", started.url)
 
     said = html(app)
@@ -83,12 +83,13 @@ def test_cost_phase_and_causes_of_a_start(started: EmulatorProcess, open_console
     assert "100 % of the error budget. The longest phase is import numpy, 400 ms in the median." in said
     assert "1 triggered by a request" in said
     assert "Median of 1 start, too few for a 95th percentile." in said
+    assert "too few starts for a p95" in said
     assert "1 instance lived in this range" in said
     assert ">scale out<" in said
 
 
 def test_starts_and_waiting_requests_lead_to_their_traces(
-    started: EmulatorProcess, open_console: OpenConsole
+    started: Emulator, open_console: OpenConsole
 ) -> None:
     app = open_console("cold_starts", started.url)
 
@@ -97,7 +98,7 @@ def test_starts_and_waiting_requests_lead_to_their_traces(
 
 
 def test_range_without_starts_says_so_and_shows_no_empty_charts(
-    started: EmulatorProcess, open_console: OpenConsole
+    started: Emulator, open_console: OpenConsole
 ) -> None:
     app = open_console(
         "cold_starts", started.url, {"from": "2026-01-02T10:00:00Z", "to": "2026-01-02T11:00:00Z"}

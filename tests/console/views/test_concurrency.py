@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from typing import Any
 
 import pytest
@@ -10,10 +11,15 @@ from streamlit.testing.v1 import AppTest
 from console.views.concurrency import point_width
 from recserve.telemetry import names
 from tests.console.conftest import OpenConsole
-from tests.emulator.app_insights.emulator_process import EmulatorProcess, envelope
+from tests.emulator.app_insights.emulator_process import Emulator, envelope
 
-AT = datetime.now(UTC).replace(second=5, microsecond=0) - timedelta(minutes=50)
 N_POINTS = 80
+
+
+@cache
+def begun() -> datetime:
+    """When the load begins: told by the first test that asks, whose last hour holds all of it."""
+    return datetime.now(UTC).replace(second=5, microsecond=0) - timedelta(minutes=50)
 
 
 def request(
@@ -22,7 +28,7 @@ def request(
     """A request that stands for two hundred, in the half minute of a point."""
     return envelope(
         "RemoteDependencyData",
-        time=AT + timedelta(seconds=30 * point),
+        time=begun() + timedelta(seconds=30 * point),
         sample_rate=0.5,
         tags={"ai.cloud.roleInstance": "I1"},
         name=names.RECOMMEND,
@@ -40,14 +46,14 @@ def request(
 def sampled(point: int, name: str, value: float) -> dict[str, Any]:
     return envelope(
         "MetricData",
-        time=AT + timedelta(seconds=30 * point),
+        time=begun() + timedelta(seconds=30 * point),
         tags={"ai.cloud.roleInstance": "I1"},
         metrics=[{"name": name, "value": 60 * value, "count": 60, "min": 0, "max": value}],
     )
 
 
 @pytest.fixture(scope="module")
-def loaded(telemetry: EmulatorProcess) -> EmulatorProcess:
+def loaded(telemetry: Emulator) -> Emulator:
     """Load from 1 to 40 in flight; latency is 8 ms up to twenty and then grows by a tenth with each request."""
     flown = [1 + point / 2 for point in range(N_POINTS)]
     brownout = {names.VARIANT: "counts", names.REASON: "brownout", names.DISPATCH: "idle"}
@@ -79,9 +85,7 @@ def html(app: AppTest) -> str:
     return "\n".join(each.body for each in app.html)
 
 
-def test_knee_is_told_with_its_interval_and_the_limit(
-    loaded: EmulatorProcess, open_console: OpenConsole
-) -> None:
+def test_knee_is_told_with_its_interval_and_the_limit(loaded: Emulator, open_console: OpenConsole) -> None:
     app = open_console("concurrency", loaded.url)
 
     said = html(app)
@@ -90,7 +94,7 @@ def test_knee_is_told_with_its_interval_and_the_limit(
     assert "p99 breaks at 2" in said
 
 
-def test_refusals_brownout_and_instances_are_told(loaded: EmulatorProcess, open_console: OpenConsole) -> None:
+def test_refusals_brownout_and_instances_are_told(loaded: Emulator, open_console: OpenConsole) -> None:
     app = open_console("concurrency", loaded.url)
 
     said = html(app)
@@ -101,7 +105,7 @@ def test_refusals_brownout_and_instances_are_told(loaded: EmulatorProcess, open_
     assert "A request shares its model run with 1.0 others" in said
 
 
-def test_range_without_traffic_is_said(loaded: EmulatorProcess, open_console: OpenConsole) -> None:
+def test_range_without_traffic_is_said(loaded: Emulator, open_console: OpenConsole) -> None:
     app = open_console(
         "concurrency", loaded.url, {"from": "2026-01-02T10:00:00Z", "to": "2026-01-02T11:00:00Z"}
     )

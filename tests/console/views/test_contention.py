@@ -1,6 +1,7 @@
 """Contention, run by Streamlit against a real emulator: what is nearest to saturation, and links that choose."""
 
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from typing import Any
 
 import pytest
@@ -8,22 +9,26 @@ from streamlit.testing.v1 import AppTest
 
 from recserve.telemetry import names
 from tests.console.conftest import OpenConsole
-from tests.emulator.app_insights.emulator_process import EmulatorProcess, envelope
+from tests.emulator.app_insights.emulator_process import Emulator, envelope
 
-AT = datetime.now(UTC).replace(second=5, microsecond=0) - timedelta(minutes=50)
+
+@cache
+def begun() -> datetime:
+    """When the telemetry begins: told by the first test that asks, whose last hour holds all of it."""
+    return datetime.now(UTC).replace(second=5, microsecond=0) - timedelta(minutes=50)
 
 
 def sampled(minute: int, instance: str, name: str, mean: float, most: float) -> dict[str, Any]:
     return envelope(
         "MetricData",
-        time=AT + timedelta(minutes=minute),
+        time=begun() + timedelta(minutes=minute),
         tags={"ai.cloud.roleInstance": instance},
         metrics=[{"name": name, "value": 60 * mean, "count": 60, "min": 0, "max": most}],
     )
 
 
 @pytest.fixture(scope="module")
-def contended(telemetry: EmulatorProcess) -> EmulatorProcess:
+def contended(telemetry: Emulator) -> Emulator:
     """Two instances for twenty minutes: one at 96 % of its core, one at 32 %; one stands still for a second once."""
     items = []
     for minute in range(20):
@@ -37,7 +42,7 @@ def contended(telemetry: EmulatorProcess) -> EmulatorProcess:
                 sampled(minute, instance, names.LOOP_LAG, 0.001, lag),
                 envelope(
                     "RemoteDependencyData",
-                    time=AT + timedelta(minutes=minute),
+                    time=begun() + timedelta(minutes=minute),
                     tags={"ai.cloud.roleInstance": instance},
                     name=names.RECOMMEND,
                     type="InProc",
@@ -60,7 +65,7 @@ def html(app: AppTest) -> str:
 
 
 def test_heading_names_the_saturated_resource_and_the_worst_moment(
-    contended: EmulatorProcess, open_console: OpenConsole
+    contended: Emulator, open_console: OpenConsole
 ) -> None:
     app = open_console("contention", contended.url)
 
@@ -73,14 +78,14 @@ def test_heading_names_the_saturated_resource_and_the_worst_moment(
     assert "In 1 interval with a lag over 25 ms, p99 was 1.0 s; elsewhere 12 ms" in said
 
 
-def test_link_chooses_the_resource(contended: EmulatorProcess, open_console: OpenConsole) -> None:
+def test_link_chooses_the_resource(contended: Emulator, open_console: OpenConsole) -> None:
     app = open_console("contention", contended.url, {"resource": "memory"})
 
     assert "Memory, instance by instance" in html(app)
 
 
 def test_tampered_link_shows_the_nearest_and_does_not_repeat_it(
-    contended: EmulatorProcess, open_console: OpenConsole
+    contended: Emulator, open_console: OpenConsole
 ) -> None:
     app = open_console("contention", contended.url, {"resource": "<b>gold</b>"})
 
@@ -89,7 +94,7 @@ def test_tampered_link_shows_the_nearest_and_does_not_repeat_it(
     assert "CPU, instance by instance" in html(app)
 
 
-def test_range_without_telemetry_is_said(contended: EmulatorProcess, open_console: OpenConsole) -> None:
+def test_range_without_telemetry_is_said(contended: Emulator, open_console: OpenConsole) -> None:
     app = open_console(
         "contention", contended.url, {"from": "2026-01-02T10:00:00Z", "to": "2026-01-02T11:00:00Z"}
     )

@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Hashable, Iterator
+from collections.abc import Hashable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -15,7 +15,7 @@ from console.analysis.plan_question import PlanAnswer, PlanQuestion
 from emulator.premium_plan import names as plan
 from recserve.telemetry import names
 from tests.console.conftest import OpenConsole
-from tests.emulator.app_insights.emulator_process import EmulatorProcess, envelope
+from tests.emulator.app_insights.emulator_process import Emulator, EmulatorHost, envelope
 
 AT = datetime.now(UTC).replace(second=0, microsecond=0) - timedelta(minutes=20)
 SETTINGS = {"sku": {"name": "EP1"}, "always_ready": 1, "pre_warmed": 1, "max_burst": 3}
@@ -60,7 +60,7 @@ def heartbeat(second: int) -> list[dict[str, Any]]:
 
 
 @pytest.fixture(scope="module")
-def planned(telemetry: EmulatorProcess) -> EmulatorProcess:
+def planned(telemetry: Emulator) -> Emulator:
     """A plan's ten minutes: an always-ready instance, idle for two thirds, and one in reserve."""
     started = envelope(
         "MessageData",
@@ -83,13 +83,12 @@ def planned(telemetry: EmulatorProcess) -> EmulatorProcess:
 
 
 @pytest.fixture(scope="module")
-def watched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmulatorProcess]:
+def watched(emulators: EmulatorHost, tmp_path_factory: pytest.TempPathFactory) -> Emulator:
     """What Azure has: requests and heartbeats, and no word of any plan."""
-    running = EmulatorProcess(tmp_path_factory.mktemp("watched") / "data")
+    running = emulators.start(tmp_path_factory.mktemp("watched") / "data")
     rows = [row for second in range(0, 600, 30) for row in (*heartbeat(second), request(second))]
     assert running.track(*rows).status_code == 200
-    yield running
-    running.kill()
+    return running
 
 
 class Unasked(Searches):
@@ -112,7 +111,7 @@ def said(app: AppTest) -> str:
     )
 
 
-def test_bill_is_split_and_paid_by_variants(open_console: OpenConsole, planned: EmulatorProcess) -> None:
+def test_bill_is_split_and_paid_by_variants(open_console: OpenConsole, planned: Emulator) -> None:
     app = open_console("cost", planned.url)
 
     text = said(app)
@@ -125,9 +124,7 @@ def test_bill_is_split_and_paid_by_variants(open_console: OpenConsole, planned: 
     assert "There is no model of this range: Not asked in this test." in text
 
 
-def test_heartbeats_make_an_approximation_that_says_so(
-    open_console: OpenConsole, watched: EmulatorProcess
-) -> None:
+def test_heartbeats_make_an_approximation_that_says_so(open_console: OpenConsole, watched: Emulator) -> None:
     text = said(open_console("cost", watched.url))
 
     assert "An approximation, from what instances saw of themselves." in text
@@ -136,7 +133,7 @@ def test_heartbeats_make_an_approximation_that_says_so(
 
 
 def test_without_traffic_there_is_no_bill_and_no_chart(
-    open_console: OpenConsole, telemetry: EmulatorProcess
+    open_console: OpenConsole, telemetry: Emulator
 ) -> None:
     link = {"from": "2026-01-01T00:00:00Z", "to": "2026-01-01T01:00:00Z"}
 

@@ -9,7 +9,7 @@ from streamlit.testing.v1 import AppTest
 
 from recserve.telemetry import names
 from tests.console.conftest import OpenConsole
-from tests.emulator.app_insights.emulator_process import EmulatorProcess, envelope
+from tests.emulator.app_insights.emulator_process import Emulator, envelope
 
 AT = datetime.now(UTC).replace(second=0, microsecond=0) - timedelta(minutes=20)
 PHASES = {
@@ -46,7 +46,7 @@ def request(
 
 
 @pytest.fixture(scope="module")
-def slow_minute(telemetry: EmulatorProcess) -> str:
+def slow_minute(telemetry: Emulator) -> str:
     """Address of telemetry: in the fifth minute thirty requests queue for 80 ms."""
     answer = telemetry.track(
         *(request(n / 100, number=n) for n in range(1000)),

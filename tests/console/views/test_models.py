@@ -8,7 +8,7 @@ from streamlit.testing.v1 import AppTest
 
 from recserve.telemetry import names
 from tests.console.conftest import MODELS, OpenConsole, Reply, StandIn
-from tests.emulator.app_insights.emulator_process import EmulatorProcess, envelope
+from tests.emulator.app_insights.emulator_process import Emulator, envelope
 
 
 def text(app: AppTest) -> str:
@@ -44,7 +44,7 @@ def acted(variant: str, followed: str, n: int, gain: float, at: datetime) -> dic
 
 
 @pytest.fixture(scope="module")
-def answers(telemetry: EmulatorProcess) -> str:
+def answers(telemetry: Emulator) -> str:
     """Address of telemetry: two rungs answered, one of them in brownout too, and users clicked."""
     at = datetime.now(UTC) - timedelta(minutes=5)
     taken = telemetry.track(

@@ -10,7 +10,7 @@ from streamlit.testing.v1 import AppTest
 from emulator.premium_plan import names as plan
 from recserve.telemetry import names
 from tests.console.conftest import OpenConsole
-from tests.emulator.app_insights.emulator_process import EmulatorProcess, envelope
+from tests.emulator.app_insights.emulator_process import Emulator, envelope
 
 AT = datetime.now(UTC).replace(second=0, microsecond=0) - timedelta(minutes=20)
 PHASES = {
@@ -63,7 +63,7 @@ def sampled(minutes: float, name: str, *, total: float, n: int, **properties: st
 
 
 @pytest.fixture(scope="module")
-def slow_store(telemetry: EmulatorProcess) -> str:
+def slow_store(telemetry: Emulator) -> str:
     """Address of telemetry: the store is slow in the fifth minute, and an instance is added in the ninth."""
     answer = telemetry.track(
         *(request(minute + second / 60) for minute in range(10) for second in range(0, 60, 4)),

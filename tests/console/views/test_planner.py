@@ -13,7 +13,7 @@ from console.analysis.plan_question import Figure, Holding, PlanAnswer, PlanQues
 from console.panels.planner_change import parameters_diff
 from console.panels.planner_controls import SLOS_MS
 from tests.console.conftest import OpenConsole
-from tests.emulator.app_insights.emulator_process import EmulatorProcess
+from tests.emulator.app_insights.emulator_process import Emulator
 
 
 def point(always_ready: int, usd: float, p99_ms: float) -> Point:
@@ -82,9 +82,9 @@ def said(app: AppTest) -> str:
 
 
 def test_answer_names_the_plan_what_it_saves_and_the_diff(
-    open_console: OpenConsole, telemetry: EmulatorProcess, asked: list[PlanQuestion]
+    open_console: OpenConsole, telemetry: Emulator, asked: list[PlanQuestion]
 ) -> None:
-    app = open_console("planner", telemetry.url, {"traffic": "Rate", "rate": "12", "slo": "50"})
+    app = open_console("planner", telemetry.url, {"traffic": "Rate", "rate": "12", "slo": "50", "edge": "60"})
 
     text = said(app)
     assert "EP1 with 1 always ready and 1 pre-warmed, at most 20, for $160.00 a month" in text
@@ -93,11 +93,14 @@ def test_answer_names_the_plan_what_it_saves_and_the_diff(
     assert "Holds up to × 1.25" in text
     assert any("-  " in code.value and "+  " in code.value for code in app.code)
     assert any(code.value.startswith("az functionapp") for code in app.code)
-    assert [(question.traffic, question.slo_ms) for question in asked] == [("12/s", 50.0)]
+    assert [(question.traffic, question.slo_ms, question.edge_share) for question in asked] == [
+        ("12/s", 50.0, 0.6)
+    ]
+    assert any("--edge-share 0.6" in code.value for code in app.code)
 
 
 def test_changed_controls_wait_for_the_button(
-    open_console: OpenConsole, telemetry: EmulatorProcess, asked: list[PlanQuestion]
+    open_console: OpenConsole, telemetry: Emulator, asked: list[PlanQuestion]
 ) -> None:
     app = open_console("planner", telemetry.url, {"traffic": "Rate"})
 
@@ -113,9 +116,9 @@ def test_changed_controls_wait_for_the_button(
 
 
 def test_tampered_link_is_answered_with_defaults(
-    open_console: OpenConsole, telemetry: EmulatorProcess, asked: list[PlanQuestion]
+    open_console: OpenConsole, telemetry: Emulator, asked: list[PlanQuestion]
 ) -> None:
-    link = {"traffic": "<script>", "slo": "fast", "most": "1e9", "rate": "nan", "quality": "x"}
+    link = {"traffic": "<script>", "slo": "fast", "most": "1e9", "rate": "nan", "quality": "x", "edge": "100"}
 
     app = open_console("planner", telemetry.url, link)
 
@@ -123,6 +126,7 @@ def test_tampered_link_is_answered_with_defaults(
     assert "script" not in said(app)
     assert (asked[0].traffic, asked[0].most_instances, asked[0].quality) == ("telemetry", 10, 0.95)
     assert asked[0].slo_ms in SLOS_MS
+    assert asked[0].edge_share == 0
 
 
 def test_console_without_telemetry_plans_for_a_rate(

@@ -2,7 +2,9 @@
 
 import re
 from datetime import UTC, datetime, timedelta
+from html import unescape
 from typing import Any
+from urllib.parse import parse_qsl
 
 import pytest
 from streamlit.testing.v1 import AppTest
@@ -10,7 +12,7 @@ from streamlit.testing.v1 import AppTest
 from console.panels.trace_search import read_operation_id
 from recserve.telemetry import names
 from tests.console.conftest import OpenConsole
-from tests.emulator.app_insights.emulator_process import EmulatorProcess, envelope
+from tests.emulator.app_insights.emulator_process import Emulator, envelope
 
 AT = datetime.now(UTC).replace(second=0, microsecond=0) - timedelta(hours=3)
 "Outside of the range that the bar shows first: a link must find it all the same."
@@ -76,7 +78,7 @@ def lag(minutes: int, lag_s: float) -> dict[str, Any]:
 
 
 @pytest.fixture(scope="module")
-def cold_start(telemetry: EmulatorProcess) -> str:
+def cold_start(telemetry: Emulator) -> str:
     """Address of telemetry: one request waited 700 ms for a start, twenty were ordinary."""
     answer = telemetry.track(
         *(request(60 + n) for n in range(20)),
@@ -124,6 +126,21 @@ def test_request_that_waited_for_a_start(cold_start: str, open_console: OpenCons
     links = " ".join(html.body for html in app.html)
     assert f'href="trace?trace={START}"' in links
     assert 'href="cold-starts?from=' in links
+
+
+def test_trace_from_outside_of_the_range_says_so_and_links_the_range_that_holds_it(
+    cold_start: str, open_console: OpenConsole
+) -> None:
+    app = open_console("trace", cold_start, {"trace": TRACE})
+    page = " ".join(html.body for html in app.html)
+    [link] = re.findall(r'href="(trace[^"]+)"[^>]*>show the hour around it', page)
+
+    assert "outside of the time range" in text(app)
+    assert "No traffic between" not in text(app)
+
+    widened = open_console("trace", cold_start, dict(parse_qsl(unescape(link).partition("?")[2])))
+    assert "It took 706 ms" in text(widened)
+    assert "outside of the time range" not in text(widened)
 
 
 def test_start_has_its_own_waterfall(cold_start: str, open_console: OpenConsole) -> None:
