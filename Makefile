@@ -4,6 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 VERSION := $(or $(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2>/dev/null),none)
 INSTALLED := .venv/.installed-$(VERSION)
+TEST_PROCESSES ?= 2
 DATA ?= ../shared/data/ml-latest-small
 
 .PHONY: run test lint format bench train package edge doctor audit training-deps chromium lock clean
@@ -13,7 +14,7 @@ run: $(INSTALLED)
 	@exec $(BIN)/python -m emulator up
 
 test: $(INSTALLED) chromium
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n $(TEST_PROCESSES) --dist loadfile
 
 lint: $(INSTALLED)
 	$(BIN)/ruff check .

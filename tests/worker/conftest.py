@@ -20,6 +20,7 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 
 import httpx
 import pytest
+from filelock import FileLock
 
 REPOSITORY = Path(__file__).parents[2]
 WORKER_VENV = REPOSITORY / ".venv-worker"
@@ -69,19 +70,25 @@ def worker_python() -> Path:
     wanted = hashlib.sha256(python.encode())
     for path in REQUIREMENTS:
         wanted.update(path.read_bytes())
-    stamp = WORKER_VENV / "requirements.sha256"
     inside = WORKER_VENV / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
-    if not stamp.exists() or stamp.read_text() != wanted.hexdigest():
-        files = [argument for path in REQUIREMENTS for argument in ("-r", path)]
-        if importlib.util.find_spec("uv"):
-            uv = sys.executable, "-m", "uv"
-            _run(*uv, "venv", "--clear", "--python", python, WORKER_VENV)
-            _run(*uv, "pip", "install", "--python", inside, *files)
-        else:
-            _run(python, "-m", "venv", "--clear", WORKER_VENV)
-            _run(inside, "-m", "pip", "install", *files)
-        stamp.write_text(wanted.hexdigest())
+    with FileLock(f"{WORKER_VENV}.lock"):  # several processes run the tests
+        stamp = WORKER_VENV / "requirements.sha256"
+        if not stamp.exists() or stamp.read_text() != wanted.hexdigest():
+            _install(python, inside)
+            stamp.write_text(wanted.hexdigest())
     return inside
+
+
+def _install(python: str, inside: Path) -> None:
+    """Make `.venv-worker` anew."""
+    files = [argument for path in REQUIREMENTS for argument in ("-r", path)]
+    if importlib.util.find_spec("uv"):
+        uv = sys.executable, "-m", "uv"
+        _run(*uv, "venv", "--clear", "--python", python, WORKER_VENV)
+        _run(*uv, "pip", "install", "--python", inside, *files)
+    else:
+        _run(python, "-m", "venv", "--clear", WORKER_VENV)
+        _run(inside, "-m", "pip", "install", *files)
 
 
 def _run(*command: str | Path, **options: Any) -> None:
