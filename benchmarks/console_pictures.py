@@ -1,7 +1,7 @@
 """Pictures of every view of the console, light and dark, wide and narrow, from a live replay.
 
 The replay is what `make run` starts, on ports of its own, with bursts on top of the visitors so that the plan scales
-out, sheds and browns out; the views show the time that it has run.
+out, sheds and browns out, and with devices that answer by themselves; the views show the time that it has run.
 """
 
 import io
@@ -26,6 +26,7 @@ from playwright.sync_api import Browser, Page
 
 from benchmarks.chromium import Theme, chromium, open_page, wait_until_complete
 from benchmarks.console import view_paths, wait_for_search
+from benchmarks.edge.page import lay_out_bundle
 from benchmarks.server import ROOT, free_port
 from console.scope import write_moment
 
@@ -57,7 +58,7 @@ class Running:
 
 @contextmanager
 def replay(minutes: float, *, say: Say = lambda _: None) -> Iterator[Running]:
-    """Everything that `make run` starts, with bursts, after it has run for some minutes.
+    """Everything that `make run` starts, with bursts and devices, after it has run for some minutes.
 
     Raises:
         RuntimeError: it does not start.
@@ -67,19 +68,26 @@ def replay(minutes: float, *, say: Say = lambda _: None) -> Iterator[Running]:
         tempfile.TemporaryDirectory(prefix="recserve-replay-") as folder,
         (Path(folder) / "log").open("w") as log,
     ):
-        environ = os.environ | {"RECSERVE_STATE_PATH": f"{folder}/state.db", "RECSERVE_SHADOW": "teacher"}
+        bundle = lay_out_bundle(Path(folder) / "edge")
+        environ = os.environ | {
+            "RECSERVE_STATE_PATH": f"{folder}/state.db",
+            "RECSERVE_SHADOW": "teacher",
+            "RECSERVE_EDGE": "public",
+            "RECSERVE_EDGE_DIR": str(bundle),
+        }
         up = [
             *("emulator", "up", "--port", str(port), "--console-port", str(console_port)),
             *("--app-insights-port", str(app_insights_port)),
         ]
         loads = ["benchmarks", "load", "--url", f"http://127.0.0.1:{port}/api", *BURSTS]
         loads += ["--duration", str(60 * minutes + 600), "--out", f"{folder}/load.json"]
+        devices = ["benchmarks.edge.devices", str(port), str(60 * minutes)]
         url = f"http://127.0.0.1:{console_port}"
         with _process(up, environ, log):
             say("starting")
             since = datetime.now(UTC)
             _wait_until_ready((f"http://127.0.0.1:{port}/api/health/ready", f"{url}/_stcore/health"))
-            with _process(loads, environ, log):
+            with _process(loads, environ, log), _process(devices, environ, log):
                 say(f"replaying for {minutes:g} minutes")
                 time.sleep(60 * minutes)
                 yield Running(url, since)
