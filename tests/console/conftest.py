@@ -154,6 +154,14 @@ def _start_afresh(monkeypatch: pytest.MonkeyPatch) -> None:
     settings.cache_clear()
 
 
+@pytest.fixture(autouse=True)
+def same_main() -> Iterator[None]:
+    """Streamlit leaves a page behind as `__main__`, which a process that is spawned later would run."""
+    main = sys.modules["__main__"]
+    yield
+    sys.modules["__main__"] = main
+
+
 @pytest.fixture(scope="session")
 def emulators() -> Iterator[EmulatorHost]:
     """Where emulators are started; all of them end with the run."""
