@@ -18,6 +18,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import cast
 from urllib.parse import urlencode
 
 import httpx
@@ -154,10 +155,18 @@ def _small(picture: bytes) -> bytes:
     for n_colours in (256, 128, 64, 32):
         if len(small) < MOST_BYTES:
             break
-        # Median cut, the default, merges colours of small areas, such as a legend's.
-        covered = image.quantize(n_colours, method=Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE)
-        small = _png(covered)
+        small = _png(_with_commonest(image, n_colours))
     return small
+
+
+def _with_commonest(image: Image.Image, n_colours: int) -> Image.Image:
+    """The picture in its commonest colours, each as it is: quantisers shift those of a page by a shade."""
+    counted = sorted(image.getcolors(image.width * image.height) or [], reverse=True)[:n_colours]
+    colours = [cast("tuple[int, int, int]", colour) for _, colour in counted]
+    colours += colours[:1] * (256 - len(colours))
+    palette = Image.new("P", (1, 1))
+    palette.putpalette([part for colour in colours for part in colour])
+    return image.quantize(palette=palette, dither=Image.Dither.NONE)
 
 
 def _png(image: Image.Image) -> bytes:

@@ -170,8 +170,11 @@ def imbalance_line(times: NDArray[Any], ratio: NDArray[Any], palette: Palette) -
     """The busiest instance's processor use, of the mean's; 1 is even."""
     chart = time_chart(palette, legend=False)
     known = ratio[np.isfinite(ratio)]
-    # An even hour is a flat line, not a mountain range of thousandths.
-    chart["yAxis"] |= {"min": 1, "max": max(2.0, float(np.ceil(known.max() * 2) / 2) if len(known) else 2.0)}
+    # An even hour is a flat line, not a mountain range of thousandths; the highest point is below the edge.
+    chart["yAxis"] |= {
+        "min": 1,
+        "max": max(2.0, float(np.floor(known.max() * 2) / 2) + 0.5 if len(known) else 2.0),
+    }
     chart["series"] = [line("busiest / mean", epoch_ms(times), ratio, palette.series[2], is_area=False)]
     return chart
 
