@@ -175,7 +175,8 @@ def imbalance_line(times: NDArray[Any], ratio: NDArray[Any], palette: Palette) -
         "min": 1,
         "max": max(2.0, float(np.floor(known.max() * 2) / 2) + 0.5 if len(known) else 2.0),
     }
-    chart["series"] = [line("busiest / mean", epoch_ms(times), ratio, palette.series[2], is_area=False)]
+    # Where two are seldom at work at once, few values have one beside them that a line could go to.
+    chart["series"] = [line("busiest / mean", epoch_ms(times), ratio, palette.series[2], showSymbol=True)]
     return chart
 
 
