@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 import streamlit as st
+from streamlit import config
 from streamlit.runtime.secrets import Secrets
 
 from console.access import decide, has_provider, is_loopback
@@ -104,7 +105,10 @@ def test_provider_is_read_from_the_secrets(
     path = tmp_path / "secrets.toml"
     if secrets is not None:
         path.write_text(secrets)
-    monkeypatch.setattr("streamlit.config.get_option", lambda name: [str(path)])
+    option = config.get_option
+    monkeypatch.setattr(
+        "streamlit.config.get_option", lambda name: [str(path)] if name == "secrets.files" else option(name)
+    )
     monkeypatch.setattr(st, "secrets", Secrets())
 
     assert has_provider() is verdict
